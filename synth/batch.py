@@ -1,0 +1,85 @@
+"""What every sampler returns: images with their labels and keys, and the fingerprint of what made them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Mode = Literal["fast", "exact"]
+Precision = Literal["32", "bf16", "16"]
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """All that, together with (seed, index, label, parameters), decides the pixels of a sample."""
+
+    model: str
+    """Reference with version: ``NAME@3``."""
+    digest: str
+    """Artifact digest, hexadecimal SHA-256."""
+    torch: str
+    device: str
+    precision: Precision
+    mode: Mode
+
+    def as_dict(self) -> dict[str, str]:
+        """The fields as plain strings, for JSON and headers."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N samples.
+
+    Attributes:
+        images: uint8 [N, C, H, W], values 0 to 255; C is 1 (grey) or 3 (RGB).
+        labels: int64 [N], class numbers; None where the generator has no classes.
+        index: int64 [N]; with ``seed`` the key of each sample.
+        seed: the seed of all samples in the batch.
+        fingerprint: what made them.
+        classes: the class names that ``labels`` counts in, or None.
+        parameters: the sampling parameters in use (defaults filled in), by name.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    index: Tensor
+    seed: int
+    fingerprint: Fingerprint
+    classes: tuple[str, ...] | None = None
+    parameters: Mapping[str, float] | None = None
+
+    def __len__(self) -> int:
+        return int(self.images.shape[0])
+
+    def numpy(self) -> np.ndarray:
+        """The images as numpy uint8 [N, H, W, C]."""
+        return self.images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+    def label_name(self, row: int) -> str | None:
+        """Class name of one sample, or None where there are no classes."""
+        if self.labels is None or self.classes is None:
+            return None
+        return self.classes[int(self.labels[row])]
+
+    @staticmethod
+    def concatenate(batches: list[Batch]) -> Batch:
+        """One batch of several that share seed and fingerprint (at least one)."""
+        first = batches[0]
+        if len(batches) == 1:
+            return first
+        labels = [batch.labels for batch in batches if batch.labels is not None]
+        return Batch(
+            images=torch.cat([batch.images for batch in batches]),
+            labels=torch.cat(labels) if labels else None,
+            index=torch.cat([batch.index for batch in batches]),
+            seed=first.seed,
+            fingerprint=first.fingerprint,
+            classes=first.classes,
+            parameters=first.parameters,
+        )

@@ -1,0 +1,60 @@
+"""The table of generator families: the one place where a new family is added.
+
+Each entry names, as ``module:attribute`` and imported only when used, what a family consists of:
+
+    network   ``(config: dict, image: ImageShape, classes: int) -> nn.Module``  (synth/models)
+    program   ``(network) -> Program``: what the sampler core runs               (synth/models)
+    recipe    the pydantic type of its training configuration                     (synth/training)
+    module    its Lightning module                                                (synth/training)
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from synth.errors import NotFoundError
+from synth.text import closest
+
+
+@dataclass(frozen=True)
+class Family:
+    """One kind of generator; the attributes are import paths, see the module's docstring."""
+
+    name: str
+    summary: str
+    network: str
+    program: str
+    recipe: str
+    module: str
+
+    def load(self, part: str) -> Any:
+        """Import one part: ``network``, ``program``, ``recipe`` or ``module``."""
+        module_name, attribute = str(getattr(self, part)).split(":")
+        return getattr(importlib.import_module(module_name), attribute)
+
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        Family(
+            name="vae",
+            summary="class-conditional variational autoencoder with an ex-post latent density",
+            network="synth.models.vae:VAE",
+            program="synth.models.vae:VAEProgram",
+            recipe="synth.training.vae:VAERecipe",
+            module="synth.training.vae:VAEModule",
+        ),
+    )
+}
+
+
+def get_family(name: str) -> Family:
+    """The family of that name, or NotFoundError with the names that exist."""
+    try:
+        return FAMILIES[name]
+    except KeyError:
+        raise NotFoundError(
+            f"There is no family {name!r}{closest(name, FAMILIES)}. Families: {', '.join(FAMILIES)}."
+        ) from None

@@ -1,0 +1,26 @@
+"""Where synth keeps what it makes: ``SYNTH_HOME``, by default ``~/.synth``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """The folder named by the environment variable ``SYNTH_HOME``, or ``~/.synth``. It need not exist."""
+    return Path(os.environ.get("SYNTH_HOME") or Path.home() / ".synth").expanduser()
+
+
+def store_folder() -> Path:
+    """The default artifact store."""
+    return home() / "store"
+
+
+def runs_folder() -> Path:
+    """Where training runs keep their logs, previews and resume state."""
+    return home() / "runs"
+
+
+def data_folder() -> Path:
+    """Local copies of the built-in data sets."""
+    return home() / "data"

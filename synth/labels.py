@@ -1,0 +1,137 @@
+"""Label requests: which class each sample of a request shall have.
+
+A request is one of
+    ``"any"``                      drawn by key, in the proportions of the training data
+    ``"balanced"``                 class ``index mod K``, so that every shard of a request is balanced too
+    a class name or number         that class for all
+    ``{"cat": 10, "dog": 30}``     so many of each, in this order; also written ``"cat=10,dog=30"``
+    a sequence of names/numbers    one for each sample
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synth.errors import LabelError
+from synth.randomness import stream_id, uniforms
+from synth.text import closest, some
+
+Label = str | int
+Labels = str | int | Mapping[str, int] | Sequence[Label] | Tensor
+
+_STREAM = stream_id("label")
+
+
+def class_number(label: Label, classes: Sequence[str]) -> int:
+    """The number of a class given by name or number; a name wins over a number written as text."""
+    if isinstance(label, str):
+        if label in classes:
+            return list(classes).index(label)
+        if not label.isdecimal():
+            raise LabelError(
+                f"There is no class {label!r}{closest(label, classes)}. Classes: {some(classes, 20)}."
+            )
+        label = int(label)
+    if isinstance(label, bool) or not isinstance(label, (int, np.integer)):
+        raise LabelError(f"A label is a class name or number, not {label!r}.")
+    if not 0 <= label < len(classes):
+        raise LabelError(
+            f"Label {label} is out of range: this model has {len(classes)} classes, 0 to {len(classes) - 1}."
+        )
+    return int(label)
+
+
+def parse_counts(text: str) -> dict[str, int]:
+    """``"cat=10,dog=30"`` as a mapping; LabelError where it does not have that form."""
+    counts: dict[str, int] = {}
+    for part in text.split(","):
+        name, separator, number = part.rpartition("=")
+        name = name.strip()
+        if not separator or not name or not number.strip().isdecimal():
+            raise LabelError(
+                f"Cannot read the labels {text!r}; write balanced, any, a class, or cat=10,dog=30."
+            )
+        if name in counts:
+            raise LabelError(f"Class {name!r} is named twice in {text!r}.")
+        counts[name] = int(number)
+    return counts
+
+
+def normalise_labels(labels: Labels) -> str | int | Mapping[str, int] | Sequence[Label]:
+    """Text of the form ``a=1,b=2`` as a mapping, tensors as lists; everything else as it is."""
+    if isinstance(labels, str) and "=" in labels:
+        return parse_counts(labels)
+    if isinstance(labels, Tensor):
+        if labels.ndim != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
+            raise LabelError(f"Labels must be an integer tensor [N], not {labels.dtype} {list(labels.shape)}.")
+        return [int(label) for label in labels.tolist()]
+    return labels
+
+
+def resolve_labels(
+    labels: Labels,
+    *,
+    classes: Sequence[str] | None,
+    index: Tensor,
+    seed: int,
+    proportions: Sequence[float] | None = None,
+) -> Tensor | None:
+    """The class number of each sample.
+
+    Args:
+        labels: see the module's docstring.
+        classes: the model's class names, or None for a model without classes.
+        index: int64 [N], the indices of the whole request.
+        seed: the request's seed.
+        proportions: relative frequency per class for ``"any"``; uniform when None.
+
+    Returns:
+        int64 [N] on the device of ``index``, or None for a model without classes.
+
+    Raises:
+        LabelError: unknown or ill-typed labels, counts that do not add up to N, or labels asked of a
+            model that has none.
+    """
+    labels = normalise_labels(labels)
+    if classes is None:
+        if isinstance(labels, str) and labels == "any":
+            return None
+        raise LabelError("This model was trained without labels; leave labels out, or ask for 'any'.")
+    count = index.shape[0]
+    if isinstance(labels, str) and labels == "any":
+        return _draw(index, seed, len(classes), proportions)
+    if isinstance(labels, str) and labels == "balanced":
+        return index % len(classes)
+    if isinstance(labels, Mapping):
+        numbers = _from_counts(labels, classes, count)
+    elif isinstance(labels, (str, int, np.integer)):
+        numbers = [class_number(labels, classes)] * count
+    elif isinstance(labels, (Sequence, np.ndarray)):
+        numbers = [class_number(label, classes) for label in labels]
+        if len(numbers) != count:
+            raise LabelError(f"{len(numbers)} labels were given for {count} samples; give one for each.")
+    else:
+        raise LabelError(f"Labels must be a class, counts, a list, 'any' or 'balanced', not {labels!r}.")
+    return torch.tensor(numbers, dtype=torch.int64, device=index.device)
+
+
+def _draw(index: Tensor, seed: int, classes: int, proportions: Sequence[float] | None) -> Tensor:
+    weights = torch.tensor(proportions or [1.0] * classes, dtype=torch.float64, device=index.device)
+    edges = torch.cumsum(weights / weights.sum(), dim=0).to(torch.float32)
+    draw = uniforms(seed, index, _STREAM, 1)[:, 0]
+    return torch.searchsorted(edges, draw, right=True).clamp_(max=classes - 1)
+
+
+def _from_counts(counts: Mapping[str, int], classes: Sequence[str], total: int) -> list[int]:
+    numbers: list[int] = []
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            raise LabelError(f"The count of class {name!r} must be a whole number of 0 or more, not {count!r}.")
+        numbers += [class_number(name, classes)] * count
+    if len(numbers) != total:
+        raise LabelError(f"The label counts add up to {len(numbers)}, but {total} samples were asked for.")
+    return numbers

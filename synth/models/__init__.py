@@ -1,0 +1,1 @@
+"""Networks of every family. Nothing here knows of Lightning, files or HTTP."""

@@ -1,0 +1,86 @@
+"""The contract between a family and the sampler core."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+State = dict[str, Tensor]
+"""Tensors with one row per sample; what a program carries from step to step."""
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """Channels (1 grey, 3 RGB), height and width in pixels."""
+
+    channels: int
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.height} x {self.width}, {'grey' if self.channels == 1 else 'RGB'}"
+
+
+@dataclass(frozen=True)
+class NoiseSpec:
+    """Random input of one sample: ``kind`` is ``normal`` or ``uniform``, ``shape`` without the batch axis."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: str = "normal"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A sampling parameter that a request may set."""
+
+    name: str
+    default: float
+    low: float
+    high: float
+    meaning: str
+
+
+class Program(Protocol):
+    """How a generator makes samples: a pure function of noise, labels and parameters.
+
+    It runs in one or more steps of fixed shape, so that the core can batch requests together, capture the
+    step as a graph, and stop between steps. Rows are independent: row i of every output depends on row i of
+    the inputs alone.
+    """
+
+    network: nn.Module
+    noise: tuple[NoiseSpec, ...]
+    parameters: tuple[Parameter, ...]
+
+    def steps(self, parameters: Mapping[str, float]) -> int:
+        """How many times ``step`` is to be called."""
+
+    def begin(self, noise: Mapping[str, Tensor], labels: Tensor | None, parameters: Mapping[str, float]) -> State:
+        """The first state. ``noise`` holds float32 [N, *shape] by name, ``labels`` int64 [N]."""
+
+    def step(self, i: int, state: State, labels: Tensor | None, parameters: Mapping[str, float]) -> State:
+        """One step of the sampler."""
+
+    def image(self, state: State) -> Tensor:
+        """float [N, C, H, W] in [-1, 1]."""
+
+
+class Translator(Protocol):
+    """A program whose state begins from images instead of noise alone."""
+
+    def begin_from(
+        self,
+        images: Tensor,
+        noise: Mapping[str, Tensor],
+        labels: Tensor | None,
+        parameters: Mapping[str, float],
+    ) -> State:
+        """The first state from images, float [N, C, H, W] in [-1, 1]."""
+
+
+NetworkConfig = dict[str, Any]
+"""Plain JSON: what a network is built from, besides image shape and number of classes."""

@@ -1,0 +1,147 @@
+"""Counter-based randomness: every random number of a sample is a pure function of its key.
+
+A key is ``(seed, index)``; ``stream`` separates independent uses under one key (noise, label, dropout, ...)
+and ``position`` counts the words within a stream. The generator is Philox-4x32-10 (Salmon, Moraes, Dror
+and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011), written with plain int64 arithmetic on
+arrays, so that numpy and torch, CPU and CUDA, eager and compiled code give the same bits:
+
+    key     = (seed low, seed high)
+    counter = (position // 4, stream, index low, index high), word ``position % 4``
+
+No sample depends on the batch it is made in. Nothing here reads or writes a global generator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import operator
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from synth.errors import UsageError
+
+_Words = TypeVar("_Words", np.ndarray, torch.Tensor)
+
+_MASK = 0xFFFFFFFF
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_ROUNDS = 10
+MAX_SEED = 2**64 - 1
+MAX_INDEX = 2**63 - 1
+
+
+def check_seed(seed: int) -> int:
+    """Return ``seed`` as an int, or raise UsageError when it is not an integer of 0 to 2**64 - 1."""
+    try:
+        value = operator.index(seed)
+    except TypeError:
+        raise UsageError(f"seed must be an integer, not {seed!r}.") from None
+    if isinstance(seed, bool) or not 0 <= value <= MAX_SEED:
+        raise UsageError(f"seed {seed} is out of range; use an integer from 0 to 2**64 - 1.")
+    return value
+
+
+def stream_id(name: str) -> int:
+    """The 32-bit stream number of a name: the first four bytes of its BLAKE2s digest.
+
+    Names keep uses apart without a central list of numbers that two changes could both extend.
+    """
+    return int.from_bytes(hashlib.blake2s(name.encode(), digest_size=4).digest(), "little")
+
+
+def philox(
+    counter: tuple[_Words, _Words, _Words, _Words], key: tuple[_Words, _Words]
+) -> tuple[_Words, _Words, _Words, _Words]:
+    """Philox-4x32-10 of four counter words and two key words.
+
+    All words are int64 arrays (numpy or torch, broadcastable) that hold values of 0 to 2**32 - 1; so are
+    the four words returned. Products wrap at 64 bits, which leaves both 32-bit halves right.
+    """
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for round_number in range(_ROUNDS):
+        if round_number:
+            k0, k1 = (k0 + _WEYL[0]) & _MASK, (k1 + _WEYL[1]) & _MASK
+        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        c0, c1, c2, c3 = (
+            ((p1 >> 32) & _MASK) ^ c1 ^ k0,
+            p1 & _MASK,
+            ((p0 >> 32) & _MASK) ^ c3 ^ k1,
+            p0 & _MASK,
+        )
+    return c0, c1, c2, c3
+
+
+def bits(seed: int, index: _Words, stream: int, count: int) -> _Words:
+    """``count`` random 32-bit words for each index.
+
+    Args:
+        seed: 0 to 2**64 - 1.
+        index: int64 [N], values of 0 to 2**63 - 1; numpy array or torch tensor on any device.
+        stream: 0 to 2**32 - 1, usually from ``stream_id``.
+        count: words per index.
+
+    Returns:
+        int64 [N, count] of values 0 to 2**32 - 1, of the same library and device as ``index``.
+    """
+    seed = check_seed(seed)
+    blocks = -(-count // 4)
+    if isinstance(index, torch.Tensor):
+        rows = index.to(torch.int64).reshape(-1, 1)
+        columns = torch.arange(blocks, dtype=torch.int64, device=index.device).reshape(1, -1)
+        words = philox(
+            # Ten rounds mix every word into every other, so that all four come out as [N, blocks].
+            (columns, torch.full_like(columns, stream), rows & _MASK, (rows >> 32) & _MASK),
+            (torch.full_like(columns, seed & _MASK), torch.full_like(columns, seed >> 32)),
+        )
+        out = torch.stack(words, dim=-1)
+        return out.reshape(rows.shape[0], blocks * 4)[:, :count]
+    rows_np = np.asarray(index, dtype=np.int64).reshape(-1, 1)
+    columns_np = np.arange(blocks, dtype=np.int64).reshape(1, -1)
+    words_np = philox(
+        (columns_np, np.full_like(columns_np, stream), rows_np & _MASK, (rows_np >> 32) & _MASK),
+        (np.full_like(columns_np, seed & _MASK), np.full_like(columns_np, seed >> 32)),
+    )
+    out_np = np.stack(words_np, axis=-1)
+    return out_np.reshape(rows_np.shape[0], blocks * 4)[:, :count]
+
+
+def uniforms(seed: int, index: _Words, stream: int, count: int) -> _Words:
+    """float32 [N, count] in [0, 1), multiples of 2**-24; equal to the last bit in numpy and torch."""
+    top = bits(seed, index, stream, count) >> 8
+    if isinstance(top, torch.Tensor):
+        return top.to(torch.float32) * 2.0**-24
+    return top.astype(np.float32) * np.float32(2.0**-24)
+
+
+def normals(seed: int, index: _Words, stream: int, count: int) -> _Words:
+    """float32 [N, count] of standard normals by the Box-Muller transform, |x| < 6.7.
+
+    The bits beneath are identical everywhere; logarithm, sine and cosine may differ between libraries and
+    devices in the last place.
+    """
+    pairs = -(-count // 2)
+    words = bits(seed, index, stream, 2 * pairs).reshape(-1, pairs, 2)
+    if isinstance(words, torch.Tensor):
+        # (bits + 1) / 2**32 lies in (0, 1], so that the logarithm is finite.
+        radius = torch.sqrt(-2.0 * torch.log((words[..., 0] + 1).to(torch.float32) * 2.0**-32))
+        angle = words[..., 1].to(torch.float32) * (2.0 * math.pi * 2.0**-32)
+        both = torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], dim=-1)
+        return both.reshape(-1, 2 * pairs)[:, :count]
+    first, second = words[..., 0], words[..., 1]
+    radius_np = np.sqrt(np.float32(-2.0) * np.log((first + 1).astype(np.float32) * np.float32(2.0**-32)))
+    angle_np = second.astype(np.float32) * np.float32(2.0 * math.pi * 2.0**-32)
+    both_np = np.stack([radius_np * np.cos(angle_np), radius_np * np.sin(angle_np)], axis=-1)
+    return both_np.reshape(-1, 2 * pairs)[:, :count]
+
+
+def permutation(seed: int, index: int, stream: int, size: int) -> np.ndarray:
+    """int64 [size]: a random order of ``range(size)``, a pure function of its arguments.
+
+    Sorts 64-bit random keys; ties (expected size**2 / 2**65) fall back to the original order.
+    """
+    words = bits(seed, np.asarray([index], dtype=np.int64), stream, 2 * size)[0].astype(np.uint64)
+    return np.argsort((words[:size] << np.uint64(32)) | words[size:], kind="stable").astype(np.int64)

@@ -1,0 +1,23 @@
+"""Small helpers for messages that people read."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` for the most similar known word, or an empty string."""
+    found = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def some(names: Sequence[object], limit: int = 10) -> str:
+    """The first names, and how many more there are: ``a, b, c and 4 more``."""
+    shown = ", ".join(str(name) for name in names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 image``, ``2 images``, ``1,234 images``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

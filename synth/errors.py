@@ -3,7 +3,7 @@
     SynthError                  1    500   anything below
     |- UsageError               2    422   the request itself is wrong: fix the command or the configuration
     |  |- ConfigError           2    422   a recipe, setting or flag has a bad name or value
-    |  |- LabelError            2    422   a label that the model does not know, or labels where there are none
+    |  |- LabelError            2    422   a label the model does not know, or labels where there are none
     |  |- DeviceError           2    422   a device or precision that this machine does not have
     |  |- OutputExistsError     2    409   the output folder holds something already
     |  |- ResumeError           2    409   what is on disk does not fit what is to be resumed

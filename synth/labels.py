@@ -67,7 +67,7 @@ def normalise_labels(labels: Labels) -> str | int | Mapping[str, int] | Sequence
         return parse_counts(labels)
     if isinstance(labels, Tensor):
         if labels.ndim != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
-            raise LabelError(f"Labels must be an integer tensor [N], not {labels.dtype} {list(labels.shape)}.")
+            raise LabelError(f"Labels must be an integer tensor [N], not {labels.dtype} {[*labels.shape]}.")
         return [int(label) for label in labels.tolist()]
     return labels
 
@@ -130,7 +130,7 @@ def _from_counts(counts: Mapping[str, int], classes: Sequence[str], total: int) 
     numbers: list[int] = []
     for name, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-            raise LabelError(f"The count of class {name!r} must be a whole number of 0 or more, not {count!r}.")
+            raise LabelError(f"The count of class {name!r} must be a whole number from 0, not {count!r}.")
         numbers += [class_number(name, classes)] * count
     if len(numbers) != total:
         raise LabelError(f"The label counts add up to {len(numbers)}, but {total} samples were asked for.")

@@ -61,7 +61,7 @@ class Metric(_Record):
 
 
 class Manifest(_Record):
-    """See the module's docstring. ``digest`` identifies the generator, whatever it is called or where it lies."""
+    """See the module's docstring. ``digest`` identifies the generator, whatever its name or place."""
 
     schema_version: int = SCHEMA
     name: str

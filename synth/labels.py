@@ -24,6 +24,8 @@ Label = str | int
 Labels = str | int | Mapping[str, int] | Sequence[Label] | Tensor
 
 _STREAM = stream_id("label")
+_DIGITS = 18
+"""No number of a label or count is longer."""
 
 
 def class_number(label: Label, classes: Sequence[str]) -> int:
@@ -31,7 +33,7 @@ def class_number(label: Label, classes: Sequence[str]) -> int:
     if isinstance(label, str):
         if label in classes:
             return list(classes).index(label)
-        if not label.isdecimal():
+        if not label.isdecimal() or len(label) > _DIGITS:
             raise LabelError(
                 f"There is no class {label!r}{closest(label, classes)}. Classes: {some(classes, 20)}."
             )
@@ -51,7 +53,8 @@ def parse_counts(text: str) -> dict[str, int]:
     for part in text.split(","):
         name, separator, number = part.rpartition("=")
         name = name.strip()
-        if not separator or not name or not number.strip().isdecimal():
+        number = number.strip()
+        if not separator or not name or not number.isdecimal() or len(number) > _DIGITS:
             raise LabelError(
                 f"Cannot read the labels {text!r}; write balanced, any, a class, or cat=10,dog=30."
             )
@@ -127,11 +130,10 @@ def _draw(index: Tensor, seed: int, classes: int, proportions: Sequence[float] |
 
 
 def _from_counts(counts: Mapping[str, int], classes: Sequence[str], total: int) -> list[int]:
-    numbers: list[int] = []
     for name, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, int) or count < 0:
             raise LabelError(f"The count of class {name!r} must be a whole number from 0, not {count!r}.")
-        numbers += [class_number(name, classes)] * count
-    if len(numbers) != total:
-        raise LabelError(f"The label counts add up to {len(numbers)}, but {total} samples were asked for.")
-    return numbers
+    asked = sum(counts.values())
+    if asked != total:  # before any list of that length is made
+        raise LabelError(f"The label counts add up to {asked}, but {total} samples were asked for.")
+    return [number for name, count in counts.items() for number in [class_number(name, classes)] * count]

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 
 def closest(word: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'?`` for the most similar known word, or an empty string."""
+    """`` (did you mean 'x'?)`` for the most similar known word, or an empty string."""
     found = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    return f" (did you mean {found[0]!r}?)" if found else ""
 
 
 def some(names: Sequence[object], limit: int = 10) -> str:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from synth.artifacts.reference import NAME_PATTERN
 
 SCHEMA = 1
 """Raised when an older synth could misread a newer manifest."""
 
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""A bare name: a manifest can name no file outside its own folder."""
+
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # JSON has no NaN: as a string it survives, and is read back as a float.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class ImageInfo(_Record):
@@ -28,10 +35,10 @@ class ImageInfo(_Record):
 class WeightsInfo(_Record):
     """The weights file: every tensor that the network and its sampling density need."""
 
-    file: str = "weights.safetensors"
-    sha256: str
-    bytes: int
-    parameters: int
+    file: FileName = "weights.safetensors"
+    sha256: Sha256
+    bytes: int = Field(ge=0)
+    parameters: int = Field(ge=0)
     """Number of trained values in the network."""
 
 
@@ -40,11 +47,11 @@ class TrainingInfo(_Record):
 
     source: str
     """The source as the user wrote it; a label for people, never opened again."""
-    images: int
-    images_seen: int
+    images: int = Field(ge=0)
+    images_seen: int = Field(ge=0)
     seconds: float
-    ids_file: str = "training_ids.safetensors"
-    ids_sha256: str
+    ids_file: FileName = "training_ids.safetensors"
+    ids_sha256: Sha256
     """Digest of the file with the ids of all training images."""
     class_counts: list[int] | None = None
     """Training images per class; what labels="any" is drawn in proportion to."""
@@ -64,19 +71,30 @@ class Manifest(_Record):
     """See the module's docstring. ``digest`` identifies the generator, whatever its name or place."""
 
     schema_version: int = SCHEMA
-    name: str
-    version: int
+    name: Name
+    version: int = Field(ge=1)
     family: str
     network: dict[str, Any]
     image: ImageInfo
     classes: list[str] | None
     weights: WeightsInfo
-    digest: str
+    digest: Sha256
     recipe: dict[str, Any]
     training: TrainingInfo
     metrics: dict[str, Metric] = Field(default_factory=dict)
     libraries: dict[str, str]
-    created: datetime
+    created: AwareDatetime
+
+    @model_validator(mode="after")
+    def _one_value_for_each(self) -> Self:
+        training = self.training
+        if (self.classes is None) != (training.class_counts is None):
+            raise ValueError("classes and training.class_counts go together")
+        if self.classes is not None and len(self.classes) != len(training.class_counts or ()):
+            raise ValueError("training.class_counts must hold one number for each class")
+        if not len(training.pixel_mean) == len(training.pixel_std) == self.image.channels:
+            raise ValueError("training.pixel_mean and pixel_std must hold one number for each channel")
+        return self
 
     @property
     def reference(self) -> str:

@@ -1,0 +1,195 @@
+"""The model card: what users and the API are told of a generator."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from synth.artifacts.manifest import ImageInfo, Manifest, Metric
+from synth.text import plural
+
+_CLASSES_SHOWN = 100
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A generator in short: enough to choose one, to ask it for samples, and to tell it from others."""
+
+    name: str
+    version: int
+    family: str
+    image: ImageInfo
+    classes: tuple[str, ...] | None
+    digest: str
+    """Hexadecimal SHA-256 over all that decides pixels."""
+    created: datetime
+    metrics: Mapping[str, Metric]
+    training_images: int
+
+    @staticmethod
+    def of(manifest: Manifest) -> ModelCard:
+        """The card of the generator that a manifest describes."""
+        return ModelCard(
+            name=manifest.name,
+            version=manifest.version,
+            family=manifest.family,
+            image=manifest.image,
+            classes=None if manifest.classes is None else tuple(manifest.classes),
+            digest=manifest.digest,
+            created=manifest.created,
+            metrics=manifest.metrics,
+            training_images=manifest.training.images,
+        )
+
+    @property
+    def reference(self) -> str:
+        """``NAME@VERSION``."""
+        return f"{self.name}@{self.version}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The card as plain JSON values; a metric that is not finite has the value None."""
+        return {
+            "reference": self.reference,
+            "name": self.name,
+            "version": self.version,
+            "family": self.family,
+            "image": self.image.model_dump(),
+            "classes": None if self.classes is None else list(self.classes),
+            "digest": self.digest,
+            "created": self.created.isoformat(),
+            "metrics": {
+                name: {"value": metric.value if math.isfinite(metric.value) else None, "how": metric.how}
+                for name, metric in self.metrics.items()
+            },
+            "training_images": self.training_images,
+        }
+
+
+def readme(manifest: Manifest, *, preview: bool) -> str:
+    """README.md of an artifact, in Markdown with the front matter that model hubs read."""
+    sections = (_data, _figures, _use, _limits)
+    return "\n".join(
+        [*_head(manifest, preview), *(line for section in sections for line in section(manifest))]
+    )
+
+
+def _head(manifest: Manifest, preview: bool) -> list[str]:
+    image = manifest.image
+    kind = "grey" if image.channels == 1 else "RGB"
+    labelled = "without classes" if manifest.classes is None else f"of {len(manifest.classes)} classes"
+    lines = [
+        "---",
+        "library_name: synth",
+        "pipeline_tag: unconditional-image-generation",
+        f"tags: [synth, synthetic-data, {manifest.family}]",
+        "---",
+        f"# {manifest.reference}",
+        "",
+        f"A `{manifest.family}` generator of {kind} images {labelled}, {image.height} x {image.width} pixels "
+        f"(height x width), with {manifest.weights.parameters:,} parameters.",
+        "",
+    ]
+    if preview:
+        lines += ["![Samples](preview.png)", ""]
+    return [
+        *lines,
+        f"- made: {manifest.created:%Y-%m-%d %H:%M} UTC",
+        f"- digest: `{manifest.digest}`",
+        f"- made with: {', '.join(f'{name} {version}' for name, version in manifest.libraries.items())}",
+        "",
+    ]
+
+
+def _data(manifest: Manifest) -> list[str]:
+    training = manifest.training
+    lines = [
+        "## Training data",
+        "",
+        f"{plural(training.images, 'image')} from `{_plain(training.source)}`; "
+        f"{training.images_seen:,} images seen in {training.seconds:,.0f} seconds. Mean per channel "
+        f"{_numbers(training.pixel_mean)}, standard deviation {_numbers(training.pixel_std)} (0 to 1).",
+        "`training_ids.safetensors` holds the ids (8 bytes of each content hash) of these images, so that an "
+        "evaluation on them is found out.",
+        "",
+    ]
+    if manifest.classes is not None:
+        rows = list(zip(manifest.classes, training.class_counts or (), strict=True))
+        lines += _table(("class", "images"), ((name, f"{count:,}") for name, count in rows[:_CLASSES_SHOWN]))
+        if len(rows) > _CLASSES_SHOWN:
+            lines += [f"... and {len(rows) - _CLASSES_SHOWN} more in `manifest.json`.", ""]
+    return lines
+
+
+def _figures(manifest: Manifest) -> list[str]:
+    lines = ["## Figures", ""]
+    if manifest.metrics:
+        rows = ((name, f"{metric.value:.4g}", metric.how) for name, metric in manifest.metrics.items())
+        lines += _table(("figure", "value", "how it was measured"), rows)
+    else:
+        lines += ["Nothing was measured.", ""]
+    recipe = json.dumps(manifest.recipe, indent=2, ensure_ascii=False)
+    return [*lines, "The recipe that made it:", "", "```json", recipe, "```", ""]
+
+
+def _use(manifest: Manifest) -> list[str]:
+    labels = "any" if manifest.classes is None else "balanced"
+    request = json.dumps({"model": manifest.reference, "count": 64, "labels": labels, "seed": 0})
+    return [
+        "## Use",
+        "",
+        "```sh",
+        f"synth generate {manifest.reference} --count 1000 --labels {labels} --seed 0 --out out",
+        "```",
+        "",
+        "```python",
+        "from synth import Sampler",
+        "",
+        f'sampler = Sampler.open("{manifest.reference}")',
+        f'batch = sampler.generate(64, labels="{labels}", seed=0)  # batch.images: uint8 [N, C, H, W]',
+        "```",
+        "",
+        "```sh",
+        "synth serve &",
+        "curl http://127.0.0.1:8000/v1/images/generations -H 'Content-Type: application/json' \\",
+        f"  -H 'Accept: application/x-tar' -d '{request}' -o samples.tar",
+        "```",
+        "",
+        "The same seed and index give the same image, whichever way it is asked for.",
+        "",
+    ]
+
+
+def _limits(manifest: Manifest) -> list[str]:
+    return [
+        "## Limits",
+        "",
+        "- It knows nothing but the images above: its samples lack what they lack, and share their bias.",
+        "- Samples may come close to training images. Treat them as you treat the data, privacy included.",
+        "- Whether its samples help a model must be measured on real images that it was not trained on.",
+        f"- It makes images of {manifest.image.height} x {manifest.image.width} pixels and no other size.",
+        "",
+    ]
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return " / ".join(f"{value:.3f}" for value in values)
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    lines = [head, ("---",) * len(head), *(tuple(_cell(cell) for cell in row) for row in rows)]
+    return [*(f"| {' | '.join(line)} |" for line in lines), ""]
+
+
+def _plain(text: str) -> str:
+    """Text for one line of inline code."""
+    return " ".join(text.replace("`", "'").split())
+
+
+def _cell(text: str) -> str:
+    """Text of a user for a table cell: one line, and no Markdown or HTML of its own."""
+    escaped = "".join(f"\\{char}" if char in "\\`*_[]|" else char for char in " ".join(text.split()))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;")

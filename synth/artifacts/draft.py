@@ -1,0 +1,130 @@
+"""What training hands over to be published."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import synth
+from synth.artifacts.card import readme
+from synth.artifacts.ids import TrainingIds
+from synth.artifacts.manifest import ImageInfo, Manifest, Metric, TrainingInfo, WeightsInfo, generator_digest
+
+if TYPE_CHECKING:  # the store is listed without torch
+    from PIL.Image import Image
+    from torch import Tensor
+
+MANIFEST_FILE = "manifest.json"
+WEIGHTS_FILE = "weights.safetensors"
+IDS_FILE = "training_ids.safetensors"
+README_FILE = "README.md"
+PREVIEW_FILE = "preview.png"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A generator that is not published yet: everything of an artifact that training knows."""
+
+    family: str
+    network: Mapping[str, Any]
+    """Plain JSON values: what the network is built from."""
+    image: ImageInfo
+    classes: Sequence[str] | None
+    weights: Mapping[str, Tensor]
+    """All that sampling needs, by name; any device, type and layout."""
+    parameters: int
+    """Number of trained values in the network."""
+    recipe: Mapping[str, Any]
+    """Plain JSON values: the resolved training recipe."""
+    source: str
+    """The source of the training images, as the user wrote it."""
+    images: int
+    images_seen: int
+    seconds: float
+    ids: Sequence[str]
+    """Content hash (SHA-256, hexadecimal) of each training image."""
+    class_counts: Sequence[int] | None
+    """Training images of each class; None where there are no classes."""
+    pixel_mean: Sequence[float]
+    """For each channel over the training images, 0 to 1; so is ``pixel_std``."""
+    pixel_std: Sequence[float]
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    preview: Image | None = None
+
+    def payload(self) -> dict[str, bytes]:
+        """The files that do not depend on name and version: weights, ids and preview, by file name."""
+        from safetensors.torch import save
+
+        # Copies: safetensors refuses tensors that share memory or are laid out otherwise than row by row.
+        weights = {
+            name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in self.weights.items()
+        }
+        files = {WEIGHTS_FILE: save(weights), IDS_FILE: TrainingIds.of(self.ids).to_bytes()}
+        if self.preview is not None:
+            buffer = io.BytesIO()
+            self.preview.save(buffer, format="PNG")
+            files[PREVIEW_FILE] = buffer.getvalue()
+        return files
+
+    def describe(self, name: str, number: int, payload: Mapping[str, bytes]) -> dict[str, bytes]:
+        """The files that do: the manifest and the model card of version ``number`` of ``name``."""
+        manifest = self._manifest(name, number, payload)
+        text = manifest.model_dump_json(indent=2) + "\n"
+        card = readme(manifest, preview=PREVIEW_FILE in payload)
+        return {MANIFEST_FILE: text.encode(), README_FILE: card.encode()}
+
+    def _manifest(self, name: str, number: int, payload: Mapping[str, bytes]) -> Manifest:
+        weights, ids = payload[WEIGHTS_FILE], payload[IDS_FILE]
+        weights_sha256 = hashlib.sha256(weights).hexdigest()
+        network = _plain_json(self.network)
+        classes = None if self.classes is None else list(self.classes)
+        return Manifest(
+            name=name,
+            version=number,
+            family=self.family,
+            network=network,
+            image=self.image,
+            classes=classes,
+            weights=WeightsInfo(
+                file=WEIGHTS_FILE, sha256=weights_sha256, bytes=len(weights), parameters=self.parameters
+            ),
+            digest=generator_digest(
+                family=self.family,
+                network=network,
+                image=self.image,
+                classes=classes,
+                weights_sha256=weights_sha256,
+            ),
+            recipe=_plain_json(self.recipe),
+            training=TrainingInfo(
+                # A path may hold bytes that are no text.
+                source=self.source.encode(errors="replace").decode(),
+                images=self.images,
+                images_seen=self.images_seen,
+                seconds=self.seconds,
+                ids_file=IDS_FILE,
+                ids_sha256=hashlib.sha256(ids).hexdigest(),
+                class_counts=None if self.class_counts is None else list(self.class_counts),
+                pixel_mean=list(self.pixel_mean),
+                pixel_std=list(self.pixel_std),
+            ),
+            metrics=dict(self.metrics),
+            libraries=_libraries(),
+            created=datetime.now(UTC).replace(microsecond=0),
+        )
+
+
+def _plain_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as they will be read back; TypeError or ValueError where JSON cannot hold them."""
+    plain: dict[str, Any] = json.loads(json.dumps(dict(values), allow_nan=False))
+    return plain
+
+
+def _libraries() -> dict[str, str]:
+    return {"synth": synth.__version__} | {name: version(name) for name in ("torch", "lightning", "numpy")}

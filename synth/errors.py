@@ -133,11 +133,15 @@ class StorageError(SynthError):
 
 
 class OverloadError(SynthError):
-    """The server holds as much work as it may; come back later."""
+    """The server holds as much work as it may; come back in about ``retry_after_seconds``."""
 
     status = 503
     code = "overloaded"
     title = "The server is busy"
+
+    def __init__(self, message: str, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class InterruptedRunError(SynthError):

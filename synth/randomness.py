@@ -124,18 +124,20 @@ def normals(seed: int, index: _Words, stream: int, count: int) -> _Words:
     devices in the last place.
     """
     pairs = -(-count // 2)
-    words = bits(seed, index, stream, 2 * pairs).reshape(-1, pairs, 2)
+    words = bits(seed, index, stream, 2 * pairs)
+    rows = words.shape[0]
+    words = words.reshape(rows, pairs, 2)
     if isinstance(words, torch.Tensor):
         # (bits + 1) / 2**32 lies in (0, 1], so that the logarithm is finite.
         radius = torch.sqrt(-2.0 * torch.log((words[..., 0] + 1).to(torch.float32) * 2.0**-32))
         angle = words[..., 1].to(torch.float32) * (2.0 * math.pi * 2.0**-32)
         both = torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], dim=-1)
-        return both.reshape(-1, 2 * pairs)[:, :count]
+        return both.reshape(rows, 2 * pairs)[:, :count]
     first, second = words[..., 0], words[..., 1]
     radius_np = np.sqrt(np.float32(-2.0) * np.log((first + 1).astype(np.float32) * np.float32(2.0**-32)))
     angle_np = second.astype(np.float32) * np.float32(2.0 * math.pi * 2.0**-32)
     both_np = np.stack([radius_np * np.cos(angle_np), radius_np * np.sin(angle_np)], axis=-1)
-    return both_np.reshape(-1, 2 * pairs)[:, :count]
+    return both_np.reshape(rows, 2 * pairs)[:, :count]
 
 
 def permutation(seed: int, index: int, stream: int, size: int) -> np.ndarray:

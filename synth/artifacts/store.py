@@ -64,7 +64,7 @@ class Store:
 
         Raises:
             ConfigError: an artifact cannot be called ``name``.
-            StorageError: the disk is full or cannot be written; the store is as it was.
+            StorageError: the disk is full or cannot be written; no earlier version is touched.
         """
         folder = self.root / check_name(name)
         payload = draft.payload()

@@ -1,0 +1,49 @@
+"""A folder of PNG images, one sub-folder per class, with ``metadata.jsonl``.
+
+torchvision's ``ImageFolder`` takes labels from the folders; Hugging Face's ``imagefolder`` takes ``label``
+and ``label_name`` from the metadata. Unlabelled images lie in ``images``. A seed beyond int64 is
+text there.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+
+from synth.batch import Batch
+from synth.data.png import encode_png, png_text, sample_key, sample_record
+from synth.data.writers.files import describe, flush, write_file
+from synth.data.writers.manifest import DatasetFile
+from synth.data.writers.names import METADATA, folder_names
+from synth.data.writers.staging import Header, ShardRecord, Staging
+
+_MAX_INT64 = 2**63 - 1
+
+
+def write_shard(staging: Staging, number: int, batch: Batch) -> tuple[list[DatasetFile], list[DatasetFile]]:
+    """The images of one shard, and their metadata lines as a part."""
+    folders = None if batch.classes is None else folder_names(batch.classes)
+    images = batch.numpy()
+    files, lines = [], []
+    for row in range(len(batch)):
+        record = sample_record(batch, row)
+        folder = "images" if folders is None else folders[record["label"]]
+        name = f"{folder}/{sample_key(record['index'])}.png"
+        files.append(write_file(staging.data, name, encode_png(images[row], png_text(batch, row))))
+        if record["seed"] > _MAX_INT64:
+            # Arrow, which Hugging Face reads this with, would round it to a float.
+            record["seed"] = str(record["seed"])
+        lines.append(json.dumps({"file_name": name, **record}, ensure_ascii=False) + "\n")
+    return files, [write_file(staging.parts, f"{number:06d}.jsonl", "".join(lines).encode())]
+
+
+def finish(staging: Staging, header: Header, shards: Sequence[ShardRecord]) -> list[DatasetFile]:
+    """``metadata.jsonl``."""
+    path = staging.data / METADATA
+    with open(path, "wb") as joined:
+        for shard in shards:
+            with open(staging.parts / shard.parts[0].path, "rb") as part:
+                shutil.copyfileobj(part, joined)
+    flush([path])
+    return [describe(staging.data, METADATA)]

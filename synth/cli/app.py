@@ -1,0 +1,45 @@
+"""The table of verbs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import synth
+from synth.cli.config import app as config_app
+from synth.cli.doctor import doctor
+from synth.cli.generate import generate
+from synth.cli.models import app as models_app
+from synth.cli.serve import serve
+
+app = typer.Typer(
+    name="synth",
+    help="From a folder of images to a generator of that domain, labelled synthetic data, and a service.",
+    epilog="Models, runs and caches live in SYNTH_HOME (default ~/.synth).",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"synth {synth.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Holds the options that come before the verb."""
+
+
+app.command("generate")(generate)
+app.command("serve")(serve)
+app.command("doctor")(doctor)
+app.add_typer(models_app, name="models")
+app.add_typer(config_app, name="config")

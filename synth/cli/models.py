@@ -1,0 +1,128 @@
+"""``synth models``: look at the generators in the store, and remove them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from synth.cli.output import AsJson, print_fields, print_json, print_table
+from synth.errors import UsageError
+from synth.text import plural, some
+
+if TYPE_CHECKING:
+    from synth.artifacts import Artifact, Entry, ModelCard
+
+app = typer.Typer(help="List, show and remove trained generators.", rich_markup_mode=None)
+
+ModelReference = Annotated[str, typer.Argument(metavar="MODEL", help="NAME, NAME@latest or NAME@3.")]
+StoreFolder = Annotated[
+    Path | None, typer.Option("--store", metavar="DIR", help="Folder of models, instead of SYNTH_HOME/store.")
+]
+
+
+@app.command("list")
+def list_models(store: StoreFolder = None, as_json: AsJson = False) -> None:
+    """List every version of every model in the store, damaged ones too."""
+    from synth.artifacts import Store
+
+    models = Store(store)
+    entries = models.list()
+    if as_json:
+        print_json([_entry_dict(entry) for entry in entries])
+    elif entries:
+        print_table(
+            ("MODEL", "FAMILY", "IMAGE", "CLASSES", "TRAINED ON", "CREATED"),
+            [_row(entry) for entry in entries],
+        )
+        for entry in entries:
+            if entry.error is not None:
+                typer.echo(f"damaged: {entry.reference}: {entry.error}", err=True)
+    else:
+        typer.echo(f"There is no model in {models.root}; make one with synth train.", err=True)
+
+
+@app.command("show")
+def show_model(model: ModelReference, store: StoreFolder = None, as_json: AsJson = False) -> None:
+    """Show what is known of one model."""
+    from synth.artifacts import Store
+
+    artifact = Store(store).open(model)
+    if as_json:
+        print_json({**artifact.card.as_dict(), "path": str(artifact.path)})
+    else:
+        print_fields(_fields(artifact))
+
+
+@app.command("remove")
+def remove_model(
+    model: ModelReference,
+    all_versions: Annotated[
+        bool, typer.Option("--all-versions", help="Remove every version of the name.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    store: StoreFolder = None,
+) -> None:
+    """Remove one version of a model, or all. The data sets made with it stay."""
+    from synth.artifacts import Store
+
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"Removing {model} cannot be undone, and there is nobody to ask: add --yes.")
+        what = f"all versions of {model}" if all_versions else model
+        if not typer.confirm(f"Remove {what} for good?", err=True):
+            typer.echo("Nothing removed.", err=True)
+            raise typer.Exit(1)
+    for reference in Store(store).remove(model, all_versions=all_versions):
+        typer.echo(f"Removed {reference}.", err=True)
+
+
+def _entry_dict(entry: Entry) -> dict[str, Any]:
+    if entry.card is None:
+        return {"reference": entry.reference, "path": str(entry.path), "error": entry.error}
+    return {**entry.card.as_dict(), "path": str(entry.path), "error": None}
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    card = entry.card
+    if card is None:
+        return (entry.reference, "damaged", "", "", "", "")
+    classes = "none" if card.classes is None else str(len(card.classes))
+    created = f"{card.created:%Y-%m-%d %H:%M}"
+    return (
+        entry.reference,
+        card.family,
+        _image(card),
+        classes,
+        plural(card.training_images, "image"),
+        created,
+    )
+
+
+def _image(card: ModelCard) -> str:
+    return f"{card.image.height}x{card.image.width} {'grey' if card.image.channels == 1 else 'RGB'}"
+
+
+def _fields(artifact: Artifact) -> list[tuple[str, str]]:
+    card, manifest = artifact.card, artifact.manifest
+    fields = [
+        ("model", card.reference),
+        ("family", card.family),
+        ("image", _image(card)),
+        ("classes", "none" if card.classes is None else f"{len(card.classes)}: {some(card.classes, 20)}"),
+        ("source", manifest.training.source),
+        ("trained on", plural(card.training_images, "image")),
+        ("images seen", f"{manifest.training.images_seen:,} in {manifest.training.seconds:,.0f} s"),
+        ("parameters", f"{manifest.weights.parameters:,}"),
+        ("weights", f"{manifest.weights.bytes / 1e6:,.1f} MB"),
+        ("created", f"{card.created:%Y-%m-%d %H:%M:%S %Z}"),
+        ("digest", card.digest),
+    ]
+    fields += [(name, f"{metric.value:.4g}  ({metric.how})") for name, metric in card.metrics.items()]
+    return [
+        *fields,
+        ("libraries", some([f"{n} {v}" for n, v in manifest.libraries.items()])),
+        ("path", str(artifact.path)),
+    ]

@@ -1,0 +1,154 @@
+"""The engine: the one thread that owns the device, and the bounded queue before it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from synth.artifacts import Artifact
+from synth.batch import Batch, Mode
+from synth.errors import OverloadError
+from synth.labels import Labels
+
+EngineState = Literal["new", "ready", "draining", "stopped"]
+
+_LONGEST_RETRY_SECONDS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """An accepted request: the samples of keys (seed, start) to (seed, start + count - 1)."""
+
+    artifact: Artifact
+    count: int
+    labels: Labels
+    seed: int
+    start: int
+    mode: Mode
+    parameters: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ticket:
+    work: Generation
+    answer: asyncio.Future[Batch]
+
+
+class Engine:
+    """Runs generations one after the other on a thread of its own.
+
+    All methods are called on one event loop. ``run`` is called on the engine's thread alone, which may
+    therefore own a device and everything loaded on it.
+    """
+
+    def __init__(self, run: Callable[[Generation], Batch], *, queue_limit: int) -> None:
+        """``queue_limit``: how many generations may wait or run at once."""
+        self._run = run
+        self._limit = queue_limit
+        self._queue: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
+        self._held: set[_Ticket] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._state: EngineState = "new"
+        self._mean_seconds = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._work, name="synth-engine", daemon=True)
+
+    @property
+    def state(self) -> EngineState:
+        """``ready`` takes work; ``draining`` finishes what it has."""
+        return self._state
+
+    def start(self) -> None:
+        """Start the thread. To be called once, on the event loop that will submit."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+        self._state = "ready"
+
+    async def submit(self, work: Generation) -> Batch:
+        """Run ``work`` when its turn comes. If the caller is cancelled before that, it is never run.
+
+        Raises:
+            OverloadError: the queue is full, or the engine is being shut down.
+        """
+        if self._state != "ready":
+            raise OverloadError("The server is shutting down; ask another, or try again later.")
+        if len(self._held) >= self._limit:
+            raise OverloadError(
+                f"The queue is full: {self._limit} requests are waiting or running. Try again later.",
+                retry_after_seconds=self._retry_after_seconds(),
+            )
+        assert self._loop is not None
+        ticket = _Ticket(work, self._loop.create_future())
+        self._held.add(ticket)
+        self._idle.clear()
+        self._queue.put(ticket)
+        return await ticket.answer
+
+    async def shut_down(self, seconds: float) -> None:
+        """Refuse new work, finish what was accepted for up to ``seconds``, and refuse the rest."""
+        if self._state != "ready":
+            return
+        self._state = "draining"
+        try:
+            await asyncio.wait_for(self._idle.wait(), seconds)
+        except TimeoutError:
+            self.abandon()
+        self._state = "stopped"
+        self._queue.put(None)
+
+    def abandon(self) -> None:
+        """Give up everything that is not finished; those who wait for it are told."""
+        for ticket in self._held:
+            if not ticket.answer.done():
+                ticket.answer.set_exception(OverloadError("The server stopped before this was finished."))
+        self._held.clear()
+        self._idle.set()
+
+    def _retry_after_seconds(self) -> int:
+        backlog = math.ceil(self._mean_seconds * len(self._held))
+        return min(max(backlog, 1), _LONGEST_RETRY_SECONDS)
+
+    def _finish(self, ticket: _Ticket, result: Batch | Exception, seconds: float) -> None:
+        self._mean_seconds += 0.2 * (seconds - self._mean_seconds)
+        self._held.discard(ticket)
+        if not self._held:
+            self._idle.set()
+        if ticket.answer.done():  # cancelled or abandoned meanwhile
+            return
+        if isinstance(result, Exception):
+            ticket.answer.set_exception(result)
+        else:
+            ticket.answer.set_result(result)
+
+    def _work(self) -> None:
+        """The engine's thread."""
+        while self._process(self._queue.get()):
+            pass
+
+    def _process(self, ticket: _Ticket | None) -> bool:
+        """Run one piece of work; False at the end of all. Nothing of it is kept while the next is awaited."""
+        if ticket is None:
+            return False
+        began = time.monotonic()
+        result = self._result(ticket)
+        assert self._loop is not None
+        # The loop is closed if the server gave up waiting for this one.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._finish, ticket, result, time.monotonic() - began)
+        return True
+
+    def _result(self, ticket: _Ticket) -> Batch | Exception:
+        if ticket.answer.done():
+            return OverloadError("Nobody waits for this any more.")
+        try:
+            return self._run(ticket.work)
+        except Exception as error:  # handed to the one who waits for it, whatever it is
+            return error

@@ -1,0 +1,106 @@
+"""``/v1/models``: what can be asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import groupby
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, Field
+
+from synth.artifacts import Entry
+from synth.errors import NotFoundError
+from synth.serving.documentation import problems
+from synth.serving.services import InjectedServices
+from synth.text import some
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+Name = Annotated[str, Path(description="Name of a model, as in NAME@3.", examples=["fashion"])]
+
+
+class ImageFormat(BaseModel):
+    """Of the images that the model makes."""
+
+    channels: int = Field(description="1 (grey) or 3 (RGB).")
+    height: int
+    width: int
+
+
+class MetricValue(BaseModel):
+    """A measured figure."""
+
+    value: float | None = Field(description="None if it is not finite.")
+    how: str = Field(description="How it was measured.")
+
+
+class ModelVersion(BaseModel):
+    """One version of a model. Of a damaged one, only name, version and error are known."""
+
+    reference: str = Field(examples=["fashion@3"])
+    name: str
+    version: int
+    status: Literal["available", "damaged"]
+    error: str | None = Field(default=None, description="What is wrong with it, and what to do.")
+    family: str | None = Field(default=None, examples=["vae"])
+    image: ImageFormat | None = None
+    classes: list[str] | None = Field(
+        default=None, description="Class names in order of their numbers, if any."
+    )
+    digest: str | None = Field(default=None, description="Equal digests make equal images from equal keys.")
+    created: str | None = Field(default=None, description="ISO 8601.")
+    metrics: dict[str, MetricValue] | None = None
+    training_images: int | None = None
+
+
+class Model(ModelVersion):
+    """The latest version of a model, and which versions there are."""
+
+    versions: list[int]
+
+
+class ModelList(BaseModel):
+    """All models of the store; empty if there are none."""
+
+    models: list[Model]
+
+
+@router.get("", responses=problems(500, 507))
+async def list_models(services: InjectedServices) -> ModelList:
+    """All models, each with its latest version."""
+    entries = await asyncio.to_thread(services.registry.entries)
+    return ModelList(models=[_model(list(group)) for _, group in groupby(entries, lambda entry: entry.name)])
+
+
+@router.get("/{name}", responses=problems(404, 422, 500, 507))
+async def show_model(name: Name, services: InjectedServices) -> Model:
+    """The latest version of a model. A damaged one is told as such, with the status 200."""
+    return _model(await asyncio.to_thread(services.registry.entries, name))
+
+
+@router.get("/{name}/versions/{version}", responses=problems(404, 422, 500, 507))
+async def show_version(name: Name, version: int, services: InjectedServices) -> ModelVersion:
+    """One version of a model."""
+    entries = await asyncio.to_thread(services.registry.entries, name)
+    for entry in entries:
+        if entry.version == version:
+            return ModelVersion(**_fields(entry))
+    known = some([entry.version for entry in entries])
+    raise NotFoundError(f"{name} has no version {version}. Versions: {known}.")
+
+
+def _model(entries: list[Entry]) -> Model:
+    return Model(**_fields(entries[-1]), versions=[entry.version for entry in entries])
+
+
+def _fields(entry: Entry) -> dict[str, Any]:
+    known = entry.card.as_dict() if entry.card else {}
+    return {
+        **known,
+        "reference": entry.reference,
+        "name": entry.name,
+        "version": entry.version,
+        "status": "available" if entry.error is None else "damaged",
+        "error": entry.error,
+    }

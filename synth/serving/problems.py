@@ -1,0 +1,187 @@
+"""Every error as ``application/problem+json`` (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from synth.errors import OverloadError, SynthError, UsageError
+from synth.serving.request_id import request_id_of
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class NotAcceptableError(UsageError):
+    """No form of the answer fits ``Accept`` or ``format``."""
+
+    status = 406
+    code = "not-acceptable"
+    title = "No such form of answer"
+
+
+class TooLargeError(UsageError):
+    """More is asked for than one request may have."""
+
+    status = 413
+    code = "too-large"
+    title = "The request is too large"
+
+
+class UnsupportedMediaError(UsageError):
+    """The body is not JSON, or is not declared as JSON."""
+
+    status = 415
+    code = "unsupported-media-type"
+    title = "The body is not JSON"
+
+
+class FieldProblem(BaseModel):
+    """One field of the request that cannot be used."""
+
+    pointer: str = Field(description="JSON pointer into the body, or the name of a path or query parameter.")
+    detail: str
+
+
+class Problem(BaseModel):
+    """The body of every error (RFC 9457)."""
+
+    type: str = Field(examples=["urn:synth:problem:not-found"])
+    title: str = Field(examples=["Not found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(description="What happened, where, and what to do about it.")
+    code: str = Field(description="Stable name of the problem, for programs.", examples=["not-found"])
+    request_id: str = Field(description="The same as the header X-Request-ID.")
+    errors: list[FieldProblem] | None = Field(default=None, description="The fields at fault, if any.")
+
+
+def problem_response(
+    request: Request,
+    *,
+    status: int,
+    title: str,
+    detail: str,
+    code: str,
+    headers: Mapping[str, str] | None = None,
+    errors: list[FieldProblem] | None = None,
+) -> Response:
+    """One problem as a response; the request id is in the body and in ``X-Request-ID``."""
+    request_id = request_id_of(request.scope)
+    problem = Problem(
+        type=f"urn:synth:problem:{code}",
+        title=title,
+        status=status,
+        detail=detail,
+        code=code,
+        request_id=request_id,
+        errors=errors,
+    )
+    # ASCII only: what the client sent may hold lone surrogates, which UTF-8 cannot carry.
+    body = json.dumps(problem.model_dump(exclude_none=True))
+    return Response(
+        body, status, headers={**(headers or {}), "X-Request-ID": request_id}, media_type=MEDIA_TYPE
+    )
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Make every error of ``app`` a problem: our own, the framework's, and unforeseen ones."""
+    app.add_exception_handler(SynthError, _synth_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+async def _synth_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SynthError)
+    headers = {}
+    if isinstance(error, OverloadError):
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    return problem_response(
+        request,
+        status=error.status,
+        title=error.title,
+        detail=str(error),
+        code=error.code,
+        headers=headers,
+    )
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = [FieldProblem(pointer=_pointer(item["loc"]), detail=_sentence(item)) for item in error.errors()]
+    if any(item["loc"] == ("body",) for item in error.errors()) and not _declares_json(request):
+        return await _synth_error(
+            request,
+            UnsupportedMediaError("Send the body as JSON, with the header Content-Type: application/json."),
+        )
+    detail = " ".join(f"{item.pointer}: {item.detail}" if item.pointer else item.detail for item in found)
+    return problem_response(
+        request, status=422, title=UsageError.title, detail=detail, code=UsageError.code, errors=found
+    )
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    phrase = HTTPStatus(error.status_code).phrase
+    path, method = request.url.path, request.method
+    detail = {
+        404: f"There is nothing at {path}; see /docs for what there is.",
+        405: f"{path} does not answer to {method}; see the header Allow, and /docs.",
+        400: "The body cannot be read as JSON.",
+    }.get(error.status_code, str(error.detail))
+    return problem_response(
+        request,
+        status=error.status_code,
+        title=phrase,
+        detail=detail,
+        code=phrase.lower().replace(" ", "-"),
+        headers=error.headers,
+    )
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    # The server's log has the traceback; the client gets nothing of it.
+    return problem_response(
+        request,
+        status=500,
+        title="The server failed",
+        detail="An error that should not happen; the server's log has it under this request id.",
+        code="internal-error",
+    )
+
+
+def _declares_json(request: Request) -> bool:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type == "application/json" or media_type.endswith("+json")
+
+
+def _pointer(loc: Sequence[Any]) -> str:
+    """``("body", "labels", 0)`` as ``/labels/0``; the position in unreadable JSON is no pointer."""
+    if loc[0] != "body":
+        return str(loc[-1])
+    fields = loc[1:]
+    if len(fields) == 1 and isinstance(fields[0], int):
+        return ""
+    return "".join("/" + str(field).replace("~", "~0").replace("/", "~1") for field in fields)
+
+
+def _sentence(item: Mapping[str, Any]) -> str:
+    """Pydantic's message as a sentence; nothing of the input is echoed beyond short plain values."""
+    if item["type"] == "json_invalid":
+        return f"The body is not JSON ({item['ctx']['error']}, at character {item['loc'][-1]})."
+    message = str(item["msg"]).removeprefix("Value error, ").rstrip(".")
+    value = item.get("input")
+    if (
+        item["type"] != "value_error"
+        and isinstance(value, (str, int, float, bool))
+        and len(repr(value)) <= 40
+    ):
+        message += f", not {value!r}"
+    return message + "."

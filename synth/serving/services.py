@@ -1,0 +1,32 @@
+"""What the routes work with: one of each for a whole application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from synth.serving.engine import Engine
+from synth.serving.registry import Registry
+from synth.serving.settings import ServerSettings
+
+
+@dataclass(frozen=True)
+class Services:
+    """Kept in ``app.state.services``."""
+
+    settings: ServerSettings
+    registry: Registry
+    engine: Engine
+
+
+def services_of(request: Request) -> Services:
+    """The services of the application that answers ``request``."""
+    services = request.app.state.services
+    assert isinstance(services, Services)
+    return services
+
+
+InjectedServices = Annotated[Services, Depends(services_of)]
+"""Type of a route's parameter that FastAPI fills in."""

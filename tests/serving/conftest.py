@@ -1,0 +1,132 @@
+"""A store with small artifacts, and servers whose generators are pure functions of keys."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import torch
+from starlette.testclient import TestClient
+
+from synth.artifacts import Artifact, Draft, ImageInfo, ModelCard, Store
+from synth.batch import Batch, Fingerprint
+from synth.errors import UsageError
+from synth.labels import resolve_labels
+from synth.randomness import bits
+from synth.serving import ServerSettings, create_app
+
+CLASSES = ["cat", "dog", "owl"]
+
+
+class FakeGenerator:
+    """Random pixels by key, brighter with the class; ``before`` is called first, on the engine's thread."""
+
+    def __init__(self, artifact: Artifact, before: Callable[[], object] = lambda: None) -> None:
+        artifact.weights()  # a damaged artifact shows itself as it does to the real one
+        self.card: ModelCard = artifact.card
+        self._before = before
+
+    def generate(self, count, *, labels="any", seed=0, start=0, mode="fast", **parameters) -> Batch:
+        self._before()
+        if unknown := parameters.keys() - {"temperature"}:
+            raise UsageError(f"There is no parameter {sorted(unknown)[0]!r}. Parameters: temperature.")
+        image, classes = self.card.image, self.card.classes
+        index = torch.arange(count) + start
+        numbers = resolve_labels(labels, classes=classes, index=index, seed=seed)
+        pixels = bits(seed, index, 0, image.channels * image.height * image.width) % 200
+        if numbers is not None:
+            pixels = pixels + 10 * numbers[:, None]
+        return Batch(
+            images=pixels.to(torch.uint8).reshape(count, image.channels, image.height, image.width),
+            labels=numbers,
+            index=index,
+            seed=seed,
+            fingerprint=Fingerprint(
+                self.card.reference, self.card.digest, torch.__version__, "cpu", "32", mode
+            ),
+            classes=classes,
+            parameters={"temperature": 1.0, **parameters},
+        )
+
+
+class Gate:
+    """Holds a generator back: it tells ``entered`` and then waits for ``open``."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.open = threading.Event()
+
+    def __call__(self) -> None:
+        self.entered.set()
+        assert self.open.wait(30)
+
+
+def make_artifact(store: Store, name: str, *, classes: list[str] | None = CLASSES, channels: int = 1) -> Artifact:
+    """A next version of ``name`` with 4 x 6 images; each version has other weights."""
+    draft = Draft(
+        family="vae",
+        network={},
+        image=ImageInfo(channels=channels, height=4, width=6),
+        classes=classes,
+        weights={"weight": torch.arange(8.0) + len(store.versions(name))},
+        parameters=8,
+        recipe={},
+        source="photos",
+        images=3,
+        images_seen=30,
+        seconds=1.0,
+        ids=["00" * 32, "11" * 32, "22" * 32],
+        class_counts=None if classes is None else [1] * len(classes),
+        pixel_mean=[0.5] * channels,
+        pixel_std=[0.2] * channels,
+    )
+    return store.publish(draft, name)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def pets(store: Store) -> Artifact:
+    """The only model of the store: grey 4 x 6 images of three classes."""
+    return make_artifact(store, "pets")
+
+
+@pytest.fixture
+def serve(store: Store) -> Iterator[Callable[..., TestClient]]:
+    """Starts a server on the store and returns its client; settings are given by name."""
+    with ExitStack() as running:
+
+        def start(open_generator=FakeGenerator, **settings: object) -> TestClient:
+            app = create_app(ServerSettings(store=store.root, **settings), open_generator=open_generator)
+            return running.enter_context(TestClient(app, raise_server_exceptions=False))
+
+        yield start
+
+
+@pytest.fixture
+def client(pets: Artifact, serve: Callable[..., TestClient]) -> TestClient:
+    """A server that has the model pets."""
+    return serve()
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    made = Gate()
+    yield made
+    made.open.set()
+
+
+@pytest.fixture
+def publish() -> Callable[..., Artifact]:
+    return make_artifact
+
+
+@pytest.fixture
+def fake_generator() -> type[FakeGenerator]:
+    return FakeGenerator

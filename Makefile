@@ -33,7 +33,7 @@ lint: $(STAMP) ## style, format, types and the direction of imports
 
 bench: $(STAMP) ## slow tests, the steps of the Docker image, and quick runs of all measurements
 	$(BIN)/python -m pytest -m slow || test $$? -eq 5
-	docker/check.sh cpu
+	$(BIN)/python docker/check.py cpu
 	@set -e; for script in benchmarks/*.py; do test -e "$$script" || continue; \
 		echo "$$script --quick"; $(BIN)/python "$$script" --quick; done
 

@@ -115,12 +115,13 @@ async def _synth_error(request: Request, error: Exception) -> Response:
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    found = [FieldProblem(pointer=_pointer(item["loc"]), detail=_sentence(item)) for item in error.errors()]
-    if any(item["loc"] == ("body",) for item in error.errors()) and not _declares_json(request):
-        return await _synth_error(
-            request,
-            UnsupportedMediaError("Send the body as JSON, with the header Content-Type: application/json."),
-        )
+    items = error.errors()
+    if any(item["loc"] == ("body",) and item["type"] != "missing" for item in items):
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != "application/json" and not media_type.endswith("+json"):
+            remedy = "Send the body as JSON, with the header Content-Type: application/json."
+            return await _synth_error(request, UnsupportedMediaError(remedy))
+    found = [FieldProblem(pointer=_pointer(item["loc"]), detail=_sentence(item)) for item in items]
     detail = " ".join(f"{item.pointer}: {item.detail}" if item.pointer else item.detail for item in found)
     return problem_response(
         request, status=422, title=UsageError.title, detail=detail, code=UsageError.code, errors=found
@@ -129,6 +130,8 @@ async def _validation_error(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == TooLargeError.status:
+        return await _synth_error(request, TooLargeError(error.detail))
     phrase = HTTPStatus(error.status_code).phrase
     path, method = request.url.path, request.method
     detail = {
@@ -157,11 +160,6 @@ async def _unforeseen(request: Request, error: Exception) -> Response:
     )
 
 
-def _declares_json(request: Request) -> bool:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return media_type == "application/json" or media_type.endswith("+json")
-
-
 def _pointer(loc: Sequence[Any]) -> str:
     """``("body", "labels", 0)`` as ``/labels/0``; the position in unreadable JSON is no pointer."""
     if loc[0] != "body":
@@ -176,6 +174,8 @@ def _sentence(item: Mapping[str, Any]) -> str:
     """Pydantic's message as a sentence; nothing of the input is echoed beyond short plain values."""
     if item["type"] == "json_invalid":
         return f"The body is not JSON ({item['ctx']['error']}, at character {item['loc'][-1]})."
+    if item["type"] == "missing" and item["loc"] == ("body",):
+        return "The body is empty; send a JSON object, if only {}."
     message = str(item["msg"]).removeprefix("Value error, ").rstrip(".")
     value = item.get("input")
     if (

@@ -63,7 +63,9 @@ def bind(settings: ServerSettings) -> socket.socket:
 
 def _cannot_listen(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"Port {port} of {host} is in use. Choose another with --port, or --port 0 for any that is free."
+        return (
+            f"Port {port} of {host} is in use. Choose another with --port, or --port 0 for any that is free."
+        )
     if error.errno == errno.EACCES:
         return f"Port {port} is reserved to the administrator. Choose one from 1024 on, as in --port 8000."
     if error.errno == errno.EADDRNOTAVAIL:
@@ -100,6 +102,8 @@ class _Server(uvicorn.Server):
         # What remains is encoding and sending; a client that does not read must not hold the server.
         self.config.timeout_graceful_shutdown = max(1, math.ceil(deadline - self._loop.time()))
         await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn leaves the lifespan hanging then
+            await self.lifespan.shutdown()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)

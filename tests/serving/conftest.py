@@ -64,7 +64,9 @@ class Gate:
         assert self.open.wait(30)
 
 
-def make_artifact(store: Store, name: str, *, classes: list[str] | None = CLASSES, channels: int = 1) -> Artifact:
+def make_artifact(
+    store: Store, name: str, *, classes: list[str] | None = CLASSES, channels: int = 1
+) -> Artifact:
     """A next version of ``name`` with 4 x 6 images; each version has other weights."""
     draft = Draft(
         family="vae",

@@ -1,0 +1,27 @@
+"""Run by test_server.py in a process of its own: a server whose generator waits to be let go.
+
+Arguments: store, pipe that it writes to when it is asked for images, pipe that it then waits on.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+from synth.serving.server import run
+from synth.serving.settings import load_settings
+
+FakeGenerator = runpy.run_path(str(Path(__file__).with_name("conftest.py")))["FakeGenerator"]
+
+
+def wait() -> None:
+    Path(sys.argv[2]).write_text("asked")
+    Path(sys.argv[3]).read_text()
+
+
+run(
+    load_settings(store=sys.argv[1], port=0),
+    say=lambda line: print(line, file=sys.stderr, flush=True),
+    open_generator=lambda artifact: FakeGenerator(artifact, wait),
+)

@@ -1,0 +1,113 @@
+"""Image files into canonical pixels, with Pillow restricted to the formats named here."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from synth.data.pixels import canonical, over_white
+from synth.errors import UnreadableError
+
+EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+"""Lower-case suffixes of the files that count as images."""
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+"""Pillow's names of the formats tried; the content decides, whatever the suffix."""
+
+MAX_PIXELS = 80_000_000
+"""Larger pictures are refused before they are decoded: a small file can expand to any size."""
+
+_SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+
+# What Pillow's decoders raise on damaged files; Warning where the caller's filters make errors of warnings.
+_FAILURES = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Warning,
+)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Canonical pixels, and what had to be done to the picture, as phrases for notes."""
+
+    pixels: np.ndarray
+    changes: tuple[str, ...]
+
+
+def decode(content: Path | bytes) -> Decoded:
+    """Decode one image file, given by path or as its bytes.
+
+    The picture is turned upright by its EXIF orientation; transparency is laid over white; palettes and CMYK
+    become RGB; 16-bit grey is scaled to 8 bits; of several frames the first is used.
+
+    Raises:
+        UnreadableError: with the reason alone ("is empty"); the caller knows what to call the file.
+    """
+    try:
+        if (len(content) if isinstance(content, bytes) else content.stat().st_size) == 0:
+            raise UnreadableError("is empty (0 bytes)")
+        file = io.BytesIO(content) if isinstance(content, bytes) else content
+        with Image.open(file, formats=FORMATS) as image:
+            return _decode(image)
+    except UnidentifiedImageError:
+        raise UnreadableError(f"is not an image ({', '.join(FORMATS)})") from None
+    except _FAILURES as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise UnreadableError(f"cannot be opened ({error.strerror})") from error
+        raise UnreadableError(f"is damaged or cut short ({error or type(error).__name__})") from error
+
+
+def _decode(image: Image.Image) -> Decoded:
+    if image.width * image.height > MAX_PIXELS:
+        raise UnreadableError(
+            f"has {image.width} x {image.height} pixels, above the limit of {MAX_PIXELS // 10**6} million"
+        )
+    changes: list[str] = []
+    # An MPO is a photograph followed by its own previews, and not an animation.
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        changes.append("first of several frames used")
+    image.load()
+    pixels = _to_eight_bits(ImageOps.exif_transpose(image), changes)
+    return Decoded(canonical(pixels), tuple(changes))
+
+
+def _to_eight_bits(image: Image.Image, changes: list[str]) -> np.ndarray:
+    """uint8 [H, W] or [H, W, 3]; appends to ``changes`` what was lost on the way."""
+    if image.mode in _SIXTEEN_BIT:
+        changes.append("16 bits per pixel scaled to 8")
+        return _scale_sixteen_bits(np.asarray(image))
+    if image.mode == "F":
+        raise UnreadableError("holds floating point values; save it with 8 or 16 bits per channel")
+    if image.has_transparency_data:
+        rgba = np.array(image.convert("RGBA"))
+        if rgba[..., 3].min() < 255:
+            changes.append("transparency laid over white")
+        return over_white(rgba)
+    if image.mode == "CMYK":
+        changes.append("CMYK converted to RGB")
+    return np.array(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+
+
+def _scale_sixteen_bits(values: np.ndarray) -> np.ndarray:
+    wide = values.astype(np.int64)
+    if wide.min() < 0 or wide.max() > 65535:
+        raise UnreadableError("holds values outside 0 to 65535; save it with 8 or 16 bits per channel")
+    return ((wide * 255 + 32767) // 65535).astype(np.uint8)

@@ -1,0 +1,188 @@
+"""All images of a source in one tensor, of one size and one number of channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from synth.data.source import Source
+from synth.errors import ConfigError, SourceError
+from synth.text import plural
+
+MINIMUM_IMAGES = 16
+"""Fewer images than this are refused for training."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images in memory.
+
+    Attributes:
+        images: uint8 [N, C, H, W], values 0 to 255; C is 1 (grey) or 3 (RGB).
+        labels: int64 [N], class numbers; None where there are no classes.
+        ids: content hash of each image at its original size.
+        classes: class names by number, or None.
+        notes: what the user should know, from the source and from the loading.
+        source: the source as the user wrote it.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    ids: tuple[str, ...]
+    classes: tuple[str, ...] | None
+    notes: tuple[str, ...] = ()
+    source: str = ""
+
+    def __len__(self) -> int:
+        return int(self.images.shape[0])
+
+    @property
+    def class_counts(self) -> list[int] | None:
+        """Images per class, or None where there are no classes."""
+        if self.labels is None or self.classes is None:
+            return None
+        return torch.bincount(self.labels, minlength=len(self.classes)).tolist()
+
+    def subset(self, positions: Sequence[int] | np.ndarray | Tensor) -> ImageSet:
+        """The images at these positions (integers, 0 to N - 1), in this order; classes and notes stay."""
+        rows = torch.as_tensor(np.asarray(positions, dtype=np.int64))
+        return replace(
+            self,
+            images=self.images[rows],
+            labels=None if self.labels is None else self.labels[rows],
+            ids=tuple(self.ids[row] for row in rows.tolist()),
+        )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Fitted:
+    """An image made to fit, with its original height, width and channels."""
+
+    pixels: np.ndarray
+    shape: tuple[int, int, int]
+
+
+def load_images(
+    source: Source, *, size: tuple[int, int] | None = None, channels: int | None = None
+) -> ImageSet:
+    """Decode a whole source, once, into one tensor.
+
+    Args:
+        size: (height, width) in pixels. Images of another size are resized (bicubic, antialiased) until
+            their shorter side fits, and cropped at the centre; smaller ones are enlarged. None: the images'
+            own size, which must then be the same for all.
+        channels: 1 or 3. None: 1 if every image is grey, 3 otherwise.
+
+    Raises:
+        ConfigError: a size or number of channels that cannot be.
+        SourceError: images of several sizes without ``size``; the message names two of them.
+        UnreadableError: files that cannot be decoded; the message names them.
+    """
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise ConfigError(f"An image size is a height and a width from 1, not {size}.")
+    if channels not in (None, 1, 3):
+        raise ConfigError(f"Images have 1 channel (grey) or 3 (RGB), not {channels}.")
+    fitted: list[_Fitted] = []
+    first: tuple[str, tuple[int, ...]] | None = None
+    for origin, image in source.each(lambda pixels: _fit(pixels, size, channels)):
+        first = first or (origin, image.shape[:2])
+        # At once, and not at the end: a folder of large photographs may not fit into memory.
+        if size is None and image.shape[:2] != first[1]:
+            raise _mixed_sizes(source.info.spec, first, (origin, image.shape[:2]))
+        fitted.append(image)
+    if not fitted:
+        raise SourceError(f"There are no images in {source.info.spec}.")
+    shapes = np.array([image.shape for image in fitted])
+    depth = channels or int(shapes[:, 2].max())
+    info, labels = source.info, source.labels
+    return ImageSet(
+        images=torch.from_numpy(_stack(fitted, depth)),
+        labels=None if labels is None else torch.from_numpy(labels.copy()),
+        ids=tuple(source.ids),
+        classes=info.classes,
+        notes=info.notes + _notes(shapes, size, depth),
+        source=info.spec,
+    )
+
+
+def require_images(image_set: ImageSet, minimum: int = MINIMUM_IMAGES) -> None:
+    """Raise SourceError where there are too few images to train on."""
+    if len(image_set) < minimum:
+        raise SourceError(
+            f"{image_set.source or 'The source'} holds {plural(len(image_set), 'image')}, and training needs "
+            f"at least {minimum}. Add {minimum - len(image_set)} or more, or name a larger source."
+        )
+
+
+def _fit(pixels: np.ndarray, size: tuple[int, int] | None, channels: int | None) -> _Fitted:
+    height, width, depth = pixels.shape
+    if channels == 1 and depth == 3:
+        pixels = np.asarray(Image.fromarray(pixels).convert("L"))[:, :, None]
+    if size is not None and (height, width) != tuple(size):
+        pixels = _resize(pixels, size)
+    return _Fitted(pixels, (height, width, depth))
+
+
+def _resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The largest centred box of the wanted aspect, resized to ``size``."""
+    source_height, source_width, depth = pixels.shape
+    height, width = size
+    scale = min(source_height / height, source_width / width)
+    left, top = (source_width - width * scale) / 2, (source_height - height * scale) / 2
+    # Rounding must not carry the box out of the picture.
+    box = (
+        max(left, 0.0),
+        max(top, 0.0),
+        min(left + width * scale, source_width),
+        min(top + height * scale, source_height),
+    )
+    image = Image.fromarray(pixels[:, :, 0] if depth == 1 else pixels)
+    resized = image.resize((width, height), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
+    return np.asarray(resized).reshape(height, width, depth)
+
+
+def _stack(fitted: list[_Fitted], depth: int) -> np.ndarray:
+    """uint8 [N, depth, H, W]; empties the list on the way, so that no more than one copy is held."""
+    height, width = fitted[0].pixels.shape[:2]
+    images = np.empty((len(fitted), depth, height, width), dtype=np.uint8)
+    fitted.reverse()
+    for row in range(len(images)):
+        images[row] = fitted.pop().pixels.transpose(2, 0, 1)  # grey is repeated where depth is 3
+    return images
+
+
+def _notes(shapes: np.ndarray, size: tuple[int, int] | None, depth: int) -> tuple[str, ...]:
+    """What was changed, of the original shapes int [N, 3]."""
+    notes = []
+    if size is not None:
+        height, width = size
+        changed = (shapes[:, 0] != height) | (shapes[:, 1] != width)
+        cropped = shapes[:, 0] * width != shapes[:, 1] * height
+        enlarged = (shapes[:, 0] < height) | (shapes[:, 1] < width)
+        if changed.any():
+            note = f"{changed.sum():,} of {plural(len(shapes), 'image')} resized to {height} x {width}"
+            if cropped.any():
+                note += f"; {cropped.sum():,} cropped at the centre"
+            if enlarged.any():
+                note += f"; {enlarged.sum():,} smaller than that and enlarged"
+            notes.append(note)
+    other = shapes[:, 2] != depth
+    if other.any():
+        kind, done = ("grey", "repeated to 3 channels") if depth == 3 else ("colour", "made grey")
+        notes.append(f"{other.sum():,} of {plural(len(shapes), 'image')} in {kind}, {done}")
+    return tuple(notes)
+
+
+def _mixed_sizes(
+    spec: str, first: tuple[str, tuple[int, ...]], other: tuple[str, tuple[int, ...]]
+) -> SourceError:
+    described = " and ".join(f"{name} is {height} x {width}" for name, (height, width) in (first, other))
+    return SourceError(
+        f"The images of {spec} differ in size: {described} (height x width). "
+        "Choose one size with --size, for example --size 32."
+    )

@@ -1,0 +1,43 @@
+"""What a source is made of: samples, and a description of the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Sample:
+    """One real image.
+
+    Attributes:
+        image: uint8 [H, W, C], canonical (``synth.data.pixels``): C is 1 for grey pictures and 3 for RGB.
+        label: class number in the source's ``info.classes``; None where the source has no classes.
+        id: hexadecimal SHA-256 of the pixels at their original size.
+        origin: where it comes from, for people: the path below the source's folder, or ``file.npz[17]``.
+    """
+
+    image: np.ndarray
+    label: int | None
+    id: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """A source as a whole.
+
+    Attributes:
+        spec: the source as the user wrote it.
+        kind: ``folder``, ``npz`` or ``builtin``.
+        count: number of samples.
+        classes: class names in the order of their numbers; None where samples have no labels.
+        notes: what the user should know: files ignored or left out, pictures changed in decoding.
+    """
+
+    spec: str
+    kind: str
+    count: int
+    classes: tuple[str, ...] | None
+    notes: tuple[str, ...]

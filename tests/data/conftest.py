@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+
+Save = Callable[..., Path]
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Save:
+    """``save("cat/1.png", seed, size=(H, W), channels=C)``: a picture of noise below tmp_path."""
+
+    def save_noise(name: str, seed: int = 0, *, size: tuple[int, int] = (8, 8), channels: int = 3) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(seed).integers(0, 256, (*size, channels), dtype=np.uint8)
+        Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels).save(path)
+        return path
+
+    return save_noise
+
+
+@pytest.fixture
+def shared(request: pytest.FixtureRequest) -> Path:
+    """A folder of real data beside the checkout; skips by name where it is missing."""
+    folder = SHARED / request.param
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is missing")
+    return folder

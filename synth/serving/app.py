@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
 import synth
 from synth.artifacts import Artifact, Store
 from synth.batch import Batch
+from synth.sampling import Generator, Sampler, resolve_device, resolve_precision
 from synth.serving import generations, health, models, welcome
 from synth.serving.answers import GenerationAnswer
 from synth.serving.body_limit import BodyLimitMiddleware
@@ -21,9 +21,6 @@ from synth.serving.registry import OpenGenerator, Registry
 from synth.serving.request_id import RequestIdMiddleware
 from synth.serving.services import Services
 from synth.serving.settings import ServerSettings
-
-if TYPE_CHECKING:
-    from synth.sampling import Generator
 
 _DESCRIPTION = """Synthetic images from trained generators.
 
@@ -36,7 +33,9 @@ def create_app(settings: ServerSettings, *, open_generator: OpenGenerator | None
 
     Args:
         settings: see ServerSettings; ``host`` and ``port`` are of no use here.
-        open_generator: loads an artifact, on the engine's thread; by default it opens a Sampler.
+        open_generator: loads an artifact, on the engine's thread; by default as a Sampler.
+
+    Raises DeviceError if the device or precision is not to be had.
     """
     registry = Registry(
         Store(settings.store),
@@ -74,9 +73,11 @@ def create_app(settings: ServerSettings, *, open_generator: OpenGenerator | None
 
 
 def _sampler_opener(settings: ServerSettings) -> OpenGenerator:
-    def open_sampler(artifact: Artifact) -> Generator:
-        from synth.sampling import Sampler
+    # Now, so that a server for a device that is not there does not start.
+    device = resolve_device(settings.device)
+    precision = resolve_precision(settings.precision, device)
 
-        return Sampler.open(artifact.path, device=settings.device, precision=settings.precision)
+    def open_sampler(artifact: Artifact) -> Generator:
+        return Sampler(artifact, device=str(device), precision=precision)
 
     return open_sampler

@@ -7,16 +7,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from synth.artifacts import Artifact, Entry, Store
 from synth.errors import ArtifactError, NotFoundError, UsageError
+from synth.sampling import Generator
 from synth.text import some
 
-if TYPE_CHECKING:
-    from synth.sampling import Generator
-
-OpenGenerator = Callable[[Artifact], "Generator"]
+OpenGenerator = Callable[[Artifact], Generator]
 """Loads an artifact on the device."""
 
 

@@ -104,6 +104,6 @@ class GenerationRequest(RequestBody):
 
     @model_validator(mode="after")
     def _indices_exist(self) -> GenerationRequest:
-        if self.start + self.count - 1 > MAX_INDEX:
-            raise ValueError(f"The last index, start + count - 1, must not exceed {MAX_INDEX}")
+        if self.start + self.count > MAX_INDEX:
+            raise ValueError(f"start + count must not exceed {MAX_INDEX}")
         return self

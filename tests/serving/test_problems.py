@@ -30,7 +30,7 @@ def problem(answer, status: int, code: str) -> str:
         ({"count": True}, "/count: Input should be a valid integer"),
         ({"seed": -1}, "/seed: Input should be greater than or equal to 0"),
         ({"seed": 2**64}, "/seed: Input should be less than or equal to 18446744073709551615"),
-        ({"start": 2**63 - 1, "count": 2}, "The last index, start + count - 1, must not exceed"),
+        ({"start": 2**63 - 2, "count": 2}, "start + count must not exceed"),
         ({"mode": "slow"}, "/mode: Input should be 'fast' or 'exact', not 'slow'."),
         ({"labels": 1.5}, "/labels: Labels are 'any', 'balanced', a class name or number"),
         ({"labels": [True]}, "/labels: Labels are 'any', 'balanced'"),

@@ -16,7 +16,7 @@ import httpx2
 import pytest
 
 from synth.cli.serve import serve as serve_command
-from synth.errors import ConfigError, UsageError
+from synth.errors import ConfigError, DeviceError, UsageError
 from synth.serving.server import bind
 from synth.serving.settings import load_settings
 
@@ -114,6 +114,11 @@ def test_a_port_in_use_is_one_clear_error(store):
 def test_a_host_that_cannot_be_served_on_is_one_clear_error(store, host, says):
     with pytest.raises(UsageError, match=says):
         serve_command(host=host, port=0, store=store.root)
+
+
+def test_a_device_that_is_not_there_keeps_the_server_from_starting(store):
+    with pytest.raises(DeviceError, match="There is no device 'abacus'"):
+        serve_command(port=0, store=store.root, device="abacus")
 
 
 def test_remote_hosts_are_served_on_when_that_is_allowed(store):

@@ -12,6 +12,7 @@ from synth.cli.doctor import doctor
 from synth.cli.generate import generate
 from synth.cli.models import app as models_app
 from synth.cli.serve import serve
+from synth.cli.train import train
 
 app = typer.Typer(
     name="synth",
@@ -38,6 +39,7 @@ def _options(
     """Holds the options that come before the verb."""
 
 
+app.command("train")(train)
 app.command("generate")(generate)
 app.command("serve")(serve)
 app.command("doctor")(doctor)

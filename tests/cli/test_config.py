@@ -1,0 +1,38 @@
+"""synth config."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+
+def test_schema_of_a_family_describes_every_setting(run) -> None:
+    schema = json.loads(run("config", "schema", "vae").out)
+    assert schema["properties"]["batch_size"]["default"]
+    assert not [name for name, setting in schema["properties"].items() if not setting.get("description")]
+    assert json.loads(run("config", "schema").out)["vae"] == schema
+
+
+def test_what_show_prints_is_a_configuration_file(run, tmp_path: Path) -> None:
+    shown = run("config", "show", "vae", "--set", "batch_size=32", "--set", "minutes=3").out
+    (tmp_path / "recipe.yaml").write_text(shown)
+    assert run("config", "show", "vae", "--config", str(tmp_path / "recipe.yaml")).out == shown
+    values = json.loads(run("config", "show", "vae", "--config", str(tmp_path / "recipe.yaml"), "--json").out)
+    assert (values["batch_size"], values["minutes"]) == (32, 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "batchsize=2"], "batch_size"),
+        (["--set", "batch_size=0"], "batch_size"),
+        (["--set", "batch_size"], "name=value"),
+        (["--config", "nothing.yaml"], "nothing.yaml"),
+    ],
+)
+def test_a_wrong_setting_exits_2_and_is_named(run, words: list[str], message: str) -> None:
+    outcome = run("config", "show", "vae", *words)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert message in outcome.err

@@ -29,8 +29,11 @@ def serve(
 ) -> None:
     """Serve images from the models of the store over HTTP.
 
-    SIGTERM and Ctrl-C finish what was accepted, and exit with 0; a second Ctrl-C stops at once. Each option
-    can be set in the environment too, as SYNTH_PORT and so on; what else can be set is in ServerSettings.
+    SIGTERM and Ctrl-C finish what was accepted, and exit with 0; a second Ctrl-C stops at once.
+
+    The environment sets what the options do (SYNTH_PORT and so on), and also SYNTH_QUEUE_LIMIT,
+    SYNTH_MAX_IMAGES_PER_REQUEST, SYNTH_MAX_RESPONSE_BYTES, SYNTH_MAX_BODY_BYTES, SYNTH_MAX_LOADED_MODELS
+    and SYNTH_DRAIN_SECONDS.
     """
     from synth.serving.server import run
     from synth.serving.settings import load_settings

@@ -62,7 +62,7 @@ def _find_digits(builtin: _Builtin, part: str, spec: str) -> Callable[[], Source
 
 def _read_digits(builtin: _Builtin, part: str, spec: str) -> Source:
     """scikit-learn's 1,797 handwritten digits, 8 x 8; a fixed fifth of them, by content, is for testing."""
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+    from sklearn.datasets import load_digits
 
     values, targets = load_digits(return_X_y=True)
     images = np.round(values * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
@@ -96,7 +96,7 @@ def _find_cifar10(builtin: _Builtin, part: str, spec: str) -> Callable[[], Sourc
     """Class folders of images, a tar of them, or torchvision's files (which it checks by their MD5 sums)."""
     for folder in builtin.places():
         if (folder / part).is_dir():
-            return partial(open_folder, folder / part, spec=spec)
+            return partial(open_folder, folder / part, spec=spec, kind="builtin")
         if (folder / "batches.meta").is_file():
             return partial(_from_torchvision, builtin, part, spec)
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:

@@ -33,7 +33,9 @@ class _Listing:
     other: list[str] = field(default_factory=list)
 
 
-def open_folder(folder: Path, *, spec: str, skip_unreadable: bool = False) -> FileSource:
+def open_folder(
+    folder: Path, *, spec: str, kind: str = "folder", skip_unreadable: bool = False
+) -> FileSource:
     """The images of a folder, sorted by class and path.
 
     Sub-folders are classes, with images at any depth below them; without sub-folders that hold images the
@@ -52,7 +54,7 @@ def open_folder(folder: Path, *, spec: str, skip_unreadable: bool = False) -> Fi
         ImageFile(path, folder / path, name) for name in classes for path in sorted(listing.below[name])
     ]
     return FileSource(
-        spec=spec, kind="folder", files=files, notes=_notes(listing, classes), skip_unreadable=skip_unreadable
+        spec=spec, kind=kind, files=files, notes=_notes(listing, classes), skip_unreadable=skip_unreadable
     )
 
 

@@ -17,7 +17,7 @@ def canonical(pixels: np.ndarray) -> np.ndarray:
     if pixels.ndim == 2:
         return pixels[:, :, None]
     if pixels.shape[2] == 3 and is_grey(pixels):
-        return pixels[:, :, :1]
+        return np.ascontiguousarray(pixels[:, :, :1])
     return pixels
 
 

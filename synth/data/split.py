@@ -38,11 +38,11 @@ def split_by_hash(
     **Equal stays together.** Equal ids, and equal groups, are always in the same part, whatever their labels.
 
     **Stratification.** By (1) each class has the given fractions in expectation. By (2) a class is present in
-    every held-out part as long as it has keys enough in the training range and they are its own; of ten keys
-    at 80, 10 and 10 per cent that fails once in 10**8 splits. A class of fewer keys than parts serves the
-    held-out parts first. (It must: any rule that is stable, and sure to serve a class of ten keys, holds out
-    a key that is alone in its class; for what is held out of ten must have been held out already when the
-    other nine were not yet there.)
+    every held-out part as long as it has keys enough in the training range and they are its own; a class of
+    ten such keys, split by 80, 10 and 10 per cent, lacks in a part once in 10**7 splits, and that part is
+    training. A class of fewer keys than parts serves the held-out parts first. (It must: any rule that is
+    stable, and sure to serve a class of ten keys, holds out a key that is alone in its class; for what is
+    held out of ten must have been held out already when the other nine were not yet there.)
 
     **Stability.** Adding samples never moves an existing sample from training into a held-out part. For
     suppose that it did, with unit u. By (1) a unit only moves to earlier parts as it gains keys, so u was

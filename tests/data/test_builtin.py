@@ -147,7 +147,9 @@ def test_cifar10_as_class_folders_of_images_plain_or_in_a_tar(folder, packed):
             path.rmdir()
     assert builtin_is_local("cifar10")
     for spec, count in (("cifar10", 6), ("cifar10:test", 4)):
-        loaded = load_images(open_source(spec))
+        source = open_source(spec)
+        assert source.info.kind == "builtin"
+        loaded = load_images(source)
         assert len(loaded) == count
         assert loaded.classes == ("cat", "dog")
         assert np.array_equal(loaded.images[1, 0], IMAGES[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
@@ -26,11 +26,11 @@ class ImageShape:
 
 @dataclass(frozen=True)
 class NoiseSpec:
-    """Random input of one sample: ``kind`` is ``normal`` or ``uniform``, ``shape`` without the batch axis."""
+    """Random input of one sample; ``shape`` is without the batch axis."""
 
     name: str
     shape: tuple[int, ...]
-    kind: str = "normal"
+    kind: Literal["normal", "uniform"] = "normal"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ class Program(Protocol):
     def steps(self, parameters: Mapping[str, float]) -> int:
         """How many times ``step`` is to be called."""
 
-    def begin(self, noise: Mapping[str, Tensor], labels: Tensor | None, parameters: Mapping[str, float]) -> State:
+    def begin(
+        self, noise: Mapping[str, Tensor], labels: Tensor | None, parameters: Mapping[str, float]
+    ) -> State:
         """The first state. ``noise`` holds float32 [N, *shape] by name, ``labels`` int64 [N]."""
 
     def step(self, i: int, state: State, labels: Tensor | None, parameters: Mapping[str, float]) -> State:

@@ -1,0 +1,267 @@
+"""From a source and a recipe to a published artifact."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import lightning
+import torch
+from torch.utils.data import DataLoader
+
+from synth.artifacts import Artifact, Draft, ImageInfo, Metric, Store, check_name
+from synth.data import ImageSet, load_images, open_source, require_images, split_by_hash
+from synth.errors import ConfigError, InterruptedRunError, ResumeError
+from synth.families import get_family
+from synth.models.program import ImageShape
+from synth.sampling import resolve_device, resolve_precision
+from synth.text import plural, some
+from synth.training.batches import KeyedBatches
+from synth.training.budget import Budget
+from synth.training.log import RunLog
+from synth.training.loop import Interruption, Loop
+from synth.training.module import GeneratorModule
+from synth.training.preview import preview
+from synth.training.recipe import Recipe, check_resumable, make_recipe
+from synth.training.reporter import Reporter, Silent
+from synth.training.runs import Run, all_runs, data_digest, latest_run, new_run
+
+_LIGHTNING_PRECISION: Mapping[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+
+
+def fit(
+    family: str,
+    source: str | Path,
+    recipe: Recipe,
+    *,
+    name: str,
+    store: Store | None = None,
+    runs: Path | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    skip_unreadable: bool = False,
+    save_seconds: float = 60.0,
+    reporter: Reporter | None = None,
+) -> Artifact:
+    """Train a generator and publish it.
+
+    Args:
+        family: ``vae``.
+        source: what ``synth.data.open_source`` takes.
+        recipe: of that family.
+        name: under which the artifact is published.
+        store: where to; by default SYNTH_HOME/store.
+        runs: folder of all runs; by default SYNTH_HOME/runs.
+        resume: go on with the latest run of this name; on the CPU bit for bit as if it had never stopped
+            (when its length is ``images_seen``).
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        skip_unreadable: leave out files that cannot be decoded.
+        save_seconds: how often the resume state is saved.
+        reporter: told of notes and progress.
+
+    Raises:
+        SourceError: too few images, or unreadable ones.
+        ConfigError: a recipe that does not fit the images.
+        ResumeError: the run to resume has another recipe or other data.
+        NonFiniteError: training diverged; the last good state is kept.
+        InterruptedRunError: SIGINT or SIGTERM; the state is saved.
+        StorageError: the disk is full or not writable.
+    """
+    tell = reporter or Silent()
+    store = store or Store()
+    check_name(name)
+    target = resolve_device(device)
+    recipe = recipe.model_copy(update={"precision": resolve_precision(recipe.precision, target)})
+    images = load_images(
+        open_source(source, skip_unreadable=skip_unreadable), size=recipe.size, channels=recipe.channels
+    )
+    require_images(images)
+    for note in images.notes:
+        tell.note(note)
+    run = latest_run(name, runs) if resume else _start(family, name, runs, recipe, images, tell)
+    with run.locked():
+        if resume:
+            finished = _check_resumable(run, family, recipe, images, store)
+            if finished is not None:
+                tell.note(f"{run.path} is finished: it was published as {finished.manifest.reference}.")
+                return finished
+        artifact = _train(run, family, recipe, images, name, store, target, save_seconds, tell)
+        run.update(artifact=artifact.manifest.reference)
+    return artifact
+
+
+def _start(
+    family: str, name: str, runs: Path | None, recipe: Recipe, images: ImageSet, tell: Reporter
+) -> Run:
+    earlier = all_runs(name, runs)
+    if earlier and "artifact" not in earlier[-1].record():
+        tell.note(
+            f"An unfinished run of {name!r} is left in {earlier[-1].path}; --resume would go on with it."
+        )
+    run = new_run(name, runs)
+    run.update(
+        family=family,
+        source=images.source,
+        location=str(Path(images.source).absolute()) if Path(images.source).exists() else images.source,
+        recipe=recipe.model_dump(mode="json"),
+        data=data_digest(images),
+        images=len(images),
+    )
+    return run
+
+
+def _check_resumable(
+    run: Run, family: str, recipe: Recipe, images: ImageSet, store: Store
+) -> Artifact | None:
+    """The artifact, if the run is finished already; ResumeError where the run does not fit."""
+    record = run.record()
+    if record["family"] != family:
+        raise ResumeError(f"{run.path} is a run of the family {record['family']!r}, not {family!r}.")
+    stored = make_recipe(type(recipe), record["recipe"])
+    differences = check_resumable(stored, recipe)
+    if differences:
+        raise ResumeError(
+            f"{run.path} has another recipe: {some(differences)}. Resume without these settings, or start a "
+            "new run without --resume."
+        )
+    if record["data"] != data_digest(images):
+        raise ResumeError(
+            f"The images in {images.source} are not those that {run.path} was started with "
+            f"({plural(record['images'], 'image')} then, {len(images):,} now). Restore them, or start a new "
+            "run without --resume."
+        )
+    run.update(recipe=recipe.model_dump(mode="json"))
+    length = ("minutes", "images_seen")
+    if "artifact" in record and all(getattr(stored, field) == getattr(recipe, field) for field in length):
+        return store.open(record["artifact"])
+    return None
+
+
+def _train(
+    run: Run,
+    family: str,
+    recipe: Recipe,
+    images: ImageSet,
+    name: str,
+    store: Store,
+    device: torch.device,
+    save_seconds: float,
+    tell: Reporter,
+) -> Artifact:
+    labels = None if images.labels is None else images.labels.numpy()
+    parts = split_by_hash(
+        images.ids, {"train": 1.0 - recipe.validation, "validation": recipe.validation}, labels
+    )
+    if not len(parts["validation"]):
+        parts = {"train": parts["train"][1:], "validation": parts["train"][:1]}
+    training, validation = images.subset(parts["train"]), images.subset(parts["validation"])
+    module = _build(family, recipe, images)
+    saved = run.load_state() if run.state_file.exists() else None
+    budget = Budget(recipe)
+    if saved is not None:
+        module.load_state_dict(saved["module"])
+        budget = Budget(recipe, saved["images_seen"], saved["seconds"])
+        tell.note(f"Resuming {run.path} after {budget.images_seen:,} images.")
+    if len(training) < recipe.batch_size:
+        tell.note(f"A batch of {recipe.batch_size} shows some of the {len(training)} training images twice.")
+    interruption = Interruption()
+    with RunLog(run.path, budget.images_seen) as log, interruption.listening():
+        if budget.progress < 1.0:
+            loop = Loop(run, training, budget, log, tell, interruption, save_seconds, saved)
+            _run_trainer(
+                module,
+                KeyedBatches(training, recipe.batch_size, recipe.seed, budget.images_seen),
+                loop,
+                recipe,
+                device,
+            )
+        if interruption.asked:
+            raise InterruptedRunError(
+                f"Stopped after {budget.images_seen:,} images; the state is saved in {run.path}. "
+                f"Go on with: synth train {family} --name {name} --resume"
+            )
+        module.to(device)
+        module.complete(training)
+        metrics = module.measure(validation)
+        log.figures(budget.images_seen, {name: metric.value for name, metric in metrics.items()})
+        return _publish(family, recipe, module, training, budget, metrics, name, store, tell)
+
+
+def _build(family: str, recipe: Recipe, images: ImageSet) -> GeneratorModule:
+    shape = ImageShape(*images.images.shape[1:])
+    try:
+        # The only use of torch's own generator: initial weights, under a fixed seed, leaving no trace.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed % 2**63)
+            return cast(
+                GeneratorModule, get_family(family).load("module")(recipe, shape, len(images.classes or ()))
+            )
+    except ValueError as error:
+        raise ConfigError(f"The network does not fit images of {shape}: {error}.") from error
+
+
+def _run_trainer(
+    module: GeneratorModule, batches: KeyedBatches, loop: Loop, recipe: Recipe, device: torch.device
+) -> None:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        # Lightning advises worker processes; the images lie decoded in memory.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+        # Lightning's own use of torch's internals; nothing a user of synth could change.
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        trainer = lightning.Trainer(
+            accelerator="gpu" if device.type == "cuda" else "cpu",
+            devices=[device.index or 0] if device.type == "cuda" else 1,
+            precision=_LIGHTNING_PRECISION[recipe.precision],
+            max_epochs=-1,
+            gradient_clip_val=1.0,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[loop],
+        )
+        trainer.fit(module, DataLoader(batches, batch_size=None))
+
+
+def _publish(
+    family: str,
+    recipe: Recipe,
+    module: GeneratorModule,
+    training: ImageSet,
+    budget: Budget,
+    metrics: Mapping[str, Metric],
+    name: str,
+    store: Store,
+    tell: Reporter,
+) -> Artifact:
+    pixels = training.images.float().div_(255.0)
+    draft = Draft(
+        family=family,
+        network=module.network_config(),
+        image=ImageInfo(channels=module.image.channels, height=module.image.height, width=module.image.width),
+        classes=training.classes,
+        weights=module.average.state_dict(),
+        parameters=sum(weight.numel() for weight in module.average.parameters()),
+        recipe=recipe.model_dump(mode="json"),
+        source=training.source,
+        images=len(training),
+        images_seen=budget.images_seen,
+        seconds=round(budget.seconds, 1),
+        ids=training.ids,
+        class_counts=training.class_counts,
+        pixel_mean=pixels.mean(dim=(0, 2, 3)).tolist(),
+        pixel_std=pixels.std(dim=(0, 2, 3)).tolist(),
+        metrics=dict(metrics),
+        preview=preview(module),
+    )
+    artifact = store.publish(draft, name)
+    tell.note(
+        f"Published {artifact.manifest.reference}: {plural(budget.images_seen, 'image')} seen in "
+        f"{budget.seconds:.0f} s. Look at {artifact.path / 'preview.png'}"
+    )
+    return artifact

@@ -1,0 +1,172 @@
+"""What happens around each training step: schedule, average, guard, log, preview, saving, stopping."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+
+from synth.artifacts.files import storage_errors
+from synth.data import ImageSet
+from synth.errors import NonFiniteError
+from synth.training.batches import TrainingBatch
+from synth.training.budget import Budget
+from synth.training.log import RunLog
+from synth.training.module import GeneratorModule
+from synth.training.preview import preview
+from synth.training.reporter import Reporter
+from synth.training.runs import Run
+
+_PREVIEW_SHARES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
+_PREVIEW_IMAGES = 2_000
+_STEPS_BETWEEN_LOGS = 20
+_SECONDS_BETWEEN_REPORTS = 0.5
+
+
+class Interruption:
+    """Whether the user has asked the run to stop. A second signal is not held back any more."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Catch SIGINT and SIGTERM, where signals can be caught: in the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class Loop(lightning.Callback):
+    """Lightning calls it around each step."""
+
+    def __init__(
+        self,
+        run: Run,
+        images: ImageSet,
+        budget: Budget,
+        log: RunLog,
+        reporter: Reporter,
+        interruption: Interruption,
+        save_seconds: float,
+        saved: dict[str, Any] | None,
+    ) -> None:
+        self.run, self.images, self.budget, self.log = run, images, budget, log
+        self.reporter, self.interruption, self.save_seconds = reporter, interruption, save_seconds
+        self._saved = saved
+        self._steps = 0
+        self._last_save = self._last_report = time.monotonic()
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if self._saved is not None:
+            for optimiser, state in zip(trainer.optimizers, self._saved["optimisers"], strict=True):
+                optimiser.load_state_dict(state)
+            self._saved = None
+        self._previews = [share for share in _PREVIEW_SHARES if share > self.budget.progress]
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        module = _generator(pl_module)
+        module.progress = self.budget.progress
+        for optimiser in trainer.optimizers:
+            for group in optimiser.param_groups:
+                group["lr"] = module.learning_rate()
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: TrainingBatch,
+        batch_idx: int,
+    ) -> None:
+        module = _generator(pl_module)
+        self._guard(module)
+        self.budget.images_seen += len(batch.position)
+        module.update_average(self.budget.images_seen, len(batch.position))
+        self._tell(module)
+        done = self.budget.progress >= 1.0
+        if self._previews and self.budget.progress >= self._previews[0] and not done:
+            self._previews = [share for share in self._previews if share > self.budget.progress]
+            self._preview(module)
+        if self.interruption.asked or done or time.monotonic() - self._last_save >= self.save_seconds:
+            self.save(module)
+        if self.interruption.asked or done:
+            trainer.should_stop = True
+
+    def save(self, module: GeneratorModule) -> None:
+        """Save all that is needed to go on, if it is good."""
+        if not module.is_finite():
+            self._fail("a weight")
+        self.run.save_state(
+            {
+                **module.state(),
+                "images_seen": self.budget.images_seen,
+                "seconds": self.budget.seconds,
+            }
+        )
+        self._last_save = time.monotonic()
+
+    def _guard(self, module: GeneratorModule) -> None:
+        if not bool(torch.isfinite(module.figures["loss"])):
+            self._fail("the loss")
+
+    def _fail(self, what: str) -> None:
+        lower = f"--set learning_rate={self.budget.recipe.learning_rate / 4:g}"
+        if self.run.state_file.exists():
+            remedy = f"The last good state is kept in {self.run.state_file}: go on with --resume {lower}."
+        else:
+            remedy = f"Start again with {lower}, or with --precision 32."
+        raise NonFiniteError(
+            f"Training diverged: {what} became NaN or infinite after {self.budget.images_seen:,} images. "
+            f"{remedy}"
+        )
+
+    def _tell(self, module: GeneratorModule) -> None:
+        self._steps += 1
+        now = time.monotonic()
+        if self._steps % _STEPS_BETWEEN_LOGS and now - self._last_report < _SECONDS_BETWEEN_REPORTS:
+            return
+        figures = {name: float(value) for name, value in module.figures.items()}
+        if self._steps % _STEPS_BETWEEN_LOGS == 0:
+            with storage_errors("write the log", self.run.path):
+                self.log.figures(self.budget.images_seen, figures)
+        if now - self._last_report >= _SECONDS_BETWEEN_REPORTS:
+            self._last_report = now
+            self.reporter.progress(
+                self.budget.progress, self.budget.images_seen, self.budget.seconds, figures
+            )
+
+    def _preview(self, module: GeneratorModule) -> None:
+        module.complete(self.images, limit=_PREVIEW_IMAGES)
+        picture = preview(module)
+        folder = self.run.path / "previews"
+        with storage_errors("write a preview", folder):
+            folder.mkdir(exist_ok=True)
+            picture.save(folder / f"{self.budget.images_seen:09d}.png")
+            self.log.picture(self.budget.images_seen, "samples", np.asarray(picture.convert("RGB")))
+
+
+def _generator(module: lightning.LightningModule) -> GeneratorModule:
+    assert isinstance(module, GeneratorModule)
+    return module

@@ -1,0 +1,106 @@
+"""What the Lightning modules of all families share: two sets of weights, the optimiser, the schedule."""
+
+from __future__ import annotations
+
+import copy
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from synth.artifacts import Metric
+from synth.data import ImageSet
+from synth.families import get_family
+from synth.models.program import ImageShape, NetworkConfig
+from synth.training.batches import TrainingBatch
+from synth.training.recipe import Recipe
+
+
+class GeneratorModule(lightning.LightningModule):
+    """A network in training, and ``average``: the moving average of its weights, which is published.
+
+    Attributes:
+        progress: share of the training that is done, 0 to 1; decides learning rate and warm-ups.
+        figures: the last step's figures by name, tensors without gradients.
+    """
+
+    family: str
+
+    def __init__(self, recipe: Recipe, image: ImageShape, classes: int) -> None:
+        super().__init__()
+        self.recipe, self.image, self.classes = recipe, image, classes
+        build = get_family(self.family).load("network")
+        self.network: nn.Module = build(self.network_config(), image, classes)
+        self.average: nn.Module = copy.deepcopy(self.network).requires_grad_(False)
+        self.progress = 0.0
+        self.figures: dict[str, Tensor] = {}
+
+    @abstractmethod
+    def network_config(self) -> NetworkConfig:
+        """What the network is built from, as plain JSON; it goes into the manifest."""
+
+    @abstractmethod
+    def loss(
+        self, images: Tensor, labels: Tensor | None, position: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of a batch, and figures to log. ``images`` are float32 [B, C, H, W] in [-1, 1]."""
+
+    @abstractmethod
+    def complete(self, images: ImageSet, limit: int | None = None) -> None:
+        """Fit what is not learned by gradients on ``average``, from at most ``limit`` images."""
+
+    @abstractmethod
+    def measure(self, images: ImageSet) -> Mapping[str, Metric]:
+        """Figures of ``average`` on images that it was not trained on."""
+
+    def training_step(self, batch: TrainingBatch, _: int) -> Tensor:
+        images = batch.images.to(torch.float32) / 127.5 - 1.0
+        loss, figures = self.loss(images, batch.labels, batch.position)
+        self.figures = {name: value.detach() for name, value in {"loss": loss, **figures}.items()}
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        weights = [weight for weight in self.network.parameters() if weight.requires_grad]
+        return torch.optim.AdamW(
+            weights,
+            lr=self.recipe.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=self.recipe.weight_decay,
+            fused=True,
+        )
+
+    def learning_rate(self) -> float:
+        """Linear warm-up, then a cosine to a fiftieth of the peak."""
+        rise = min(1.0, (self.progress + 1e-4) / max(self.recipe.warmup, 1e-4))
+        fall = 0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * self.progress))
+        return self.recipe.learning_rate * rise * fall
+
+    @torch.no_grad()
+    def update_average(self, images_seen: int, batch_size: int) -> None:
+        """Move the average towards the weights, with a half-life that grows with the run.
+
+        It is a share of the images seen so far, up to a cap (Karras et al., arXiv 2206.00364, appendix F.1),
+        so that short runs are not averaged with their beginning.
+        """
+        half_life = min(self.recipe.ema_cap, self.recipe.ema_share * images_seen)
+        keep = 0.5 ** (batch_size / max(half_life, 1e-8))
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1.0 - keep)
+        for old, new in zip(self.average.buffers(), self.network.buffers(), strict=True):
+            old.copy_(new)
+
+    def is_finite(self) -> bool:
+        """Whether every weight is finite."""
+        return all(bool(torch.isfinite(weight).all()) for weight in self.network.parameters())
+
+    def state(self) -> dict[str, Any]:
+        """All that a resumed run needs of the networks and optimisers."""
+        optimisers = self.optimizers()
+        optimisers = optimisers if isinstance(optimisers, list) else [optimisers]
+        return {
+            "module": self.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in optimisers],
+        }

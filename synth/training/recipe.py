@@ -1,0 +1,208 @@
+"""Recipes: the typed, frozen configuration of one training, and the only home of its defaults."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from synth.errors import ConfigError
+from synth.families import get_family
+from synth.randomness import MAX_SEED
+from synth.text import closest
+
+ADJUSTABLE = frozenset({"minutes", "images_seen", "learning_rate", "precision"})
+"""Settings that may differ when a run is resumed: they change how it goes on, not what it is."""
+
+ENVIRONMENT_PREFIX = "SYNTH_RECIPE_"
+
+
+class Recipe(BaseModel):
+    """What every family's recipe has. Lengths of training count images seen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Defaults by preset; what is set explicitly wins."""
+
+    preset: Literal["tiny", "small", "base", "large"] = Field(
+        "tiny", description="Size of the network: tiny for two CPU cores, base for one large GPU."
+    )
+    size: tuple[int, int] | None = Field(
+        None, description="Height and width in pixels; None keeps the images' own size."
+    )
+    channels: Literal[1, 3] | None = Field(
+        None, description="1 grey, 3 RGB; None: grey if every image is grey."
+    )
+    images_seen: int | None = Field(
+        None, ge=1, description="Length of training. Default, when minutes is not set either: 500,000."
+    )
+    minutes: float | None = Field(
+        None, gt=0, description="Length of training by the clock, instead of images_seen."
+    )
+    batch_size: int = Field(128, ge=1, description="Images per step.")
+    learning_rate: float = Field(2e-3, gt=0, description="Peak; warmed up, then decayed by a cosine.")
+    warmup: float = Field(0.03, ge=0, le=1, description="Share of training over which the rate rises.")
+    weight_decay: float = Field(1e-2, ge=0, description="Of AdamW.")
+    ema_share: float = Field(
+        0.05, ge=0, le=1, description="Half-life of the weight average, as a share of the images seen so far."
+    )
+    ema_cap: int = Field(500_000, ge=1, description="Longest half-life of the weight average, in images.")
+    validation: float = Field(
+        0.05, gt=0, lt=0.5, description="Share of the images kept back, by content hash, to measure on."
+    )
+    precision: Literal["auto", "32", "bf16", "16"] = Field(
+        "auto", description="auto is bf16 where the device computes in it."
+    )
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="Decides initial weights, order and noise.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        preset = values.get("preset", cls.model_fields["preset"].default)
+        filled = {**cls.presets.get(preset, {}), **values} if isinstance(preset, str) else dict(values)
+        if filled.get("images_seen") is None and filled.get("minutes") is None:
+            filled["images_seen"] = 500_000
+        return filled
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Recipe:
+        if self.images_seen is not None and self.minutes is not None:
+            raise ValueError("set either minutes or images_seen, not both")
+        return self
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _read_size(cls, value: Any) -> Any:
+        """``32``, ``"32"``, ``"32x48"`` (height x width) and ``[32, 48]`` are all understood."""
+        if isinstance(value, str):
+            parts = value.lower().split("x")
+            if not 1 <= len(parts) <= 2 or not all(part.strip().isdecimal() for part in parts):
+                raise ValueError(f"a size is a number of pixels, or HEIGHTxWIDTH, not {value!r}")
+            value = [int(part) for part in parts]
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = [value]
+        if isinstance(value, (list, tuple)) and len(value) == 1:
+            value = [value[0], value[0]]
+        return value
+
+    @field_validator("size")
+    @classmethod
+    def _check_size(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        if value is not None and not 4 <= min(value) <= max(value) <= 1024:
+            raise ValueError(f"sides must be from 4 to 1024 pixels, not {value[0]} x {value[1]}")
+        return value
+
+
+def resolve_recipe(
+    family: str,
+    *,
+    config: Path | None = None,
+    overrides: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+    base: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """The recipe of a family, by precedence: flag, ``key=value``, environment, file, default.
+
+    Args:
+        family: name of the family.
+        config: YAML or JSON file with recipe fields.
+        overrides: ``key=value`` texts; values are read as YAML.
+        flags: values by name; None means not given.
+        base: a stored recipe that stands below all of these (used by ``--resume``).
+
+    Raises:
+        ConfigError: unknown names (with a suggestion) or values out of range, each named.
+        NotFoundError: unknown family, missing file.
+    """
+    recipe_type: type[Recipe] = get_family(family).load("recipe")
+    layers = [
+        _read_file(config, family) if config else {},
+        _read_environment(recipe_type),
+        _read_overrides(overrides),
+        {name: value for name, value in (flags or {}).items() if value is not None},
+    ]
+    values = dict(base or {})
+    for layer in layers:
+        # A length given here replaces the other kind of length given below.
+        if {"minutes", "images_seen"} & set(layer):
+            values = {name: value for name, value in values.items() if name not in ("minutes", "images_seen")}
+        values |= layer
+    return make_recipe(recipe_type, values)
+
+
+def make_recipe(recipe_type: type[Recipe], values: Mapping[str, Any]) -> Recipe:
+    """A recipe from plain values; ConfigError with one line for each fault."""
+    try:
+        return recipe_type.model_validate(dict(values))
+    except ValidationError as error:
+        faults = []
+        for fault in error.errors():
+            name = ".".join(map(str, fault["loc"])) or "recipe"
+            if fault["type"] == "extra_forbidden":
+                faults.append(f"there is no setting {name!r}{closest(name, recipe_type.model_fields)}")
+            else:
+                message = fault["msg"].removeprefix("Value error, ")
+                faults.append(f"{name} = {fault['input']!r}: {message}" if fault["loc"] else message)
+        raise ConfigError(f"The recipe cannot be used: {'; '.join(faults)}.") from error
+
+
+def check_resumable(stored: Recipe, wanted: Recipe) -> list[str]:
+    """``name: stored -> wanted`` for each setting that differs and that a resumed run cannot change."""
+    before, after = stored.model_dump(mode="json"), wanted.model_dump(mode="json")
+    return [
+        f"{name}: {before.get(name)} -> {after[name]}"
+        for name in after
+        if name not in ADJUSTABLE and before.get(name) != after[name]
+    ]
+
+
+def _read_file(path: Path, family: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"Cannot read the configuration {path}: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is neither YAML nor JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold settings by name, such as 'batch_size: 64'.")
+    if content.pop("family", family) != family:
+        raise ConfigError(f"{path} is a recipe of another family than {family!r}.")
+    return content
+
+
+def _read_environment(recipe_type: type[Recipe]) -> dict[str, Any]:
+    return {
+        name: _read_value(os.environ[variable])
+        for name in recipe_type.model_fields
+        if (variable := ENVIRONMENT_PREFIX + name.upper()) in os.environ
+    }
+
+
+def _read_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    values = {}
+    for override in overrides:
+        name, separator, text = override.partition("=")
+        if not separator or not name.strip():
+            raise ConfigError(f"Cannot read --set {override!r}; write --set name=value.")
+        values[name.strip()] = _read_value(text)
+    return values
+
+
+def _read_value(text: str) -> Any:
+    """The text as YAML, which leaves plain words words; JSON first, for numbers such as 1e-3."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text

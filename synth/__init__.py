@@ -13,13 +13,24 @@ if TYPE_CHECKING:
     from synth.batch import Batch
     from synth.data import open_source
     from synth.errors import SynthError
-    from synth.offline import generate_dataset
+    from synth.offline import generate_dataset, make_plan
     from synth.sampling import Sampler
-    from synth.training import fit
+    from synth.training import fit, resolve_recipe
 
 __version__ = "0.1.0"
 
-__all__ = ["Batch", "Sampler", "Store", "SynthError", "__version__", "fit", "generate_dataset", "open_source"]
+__all__ = [
+    "Batch",
+    "Sampler",
+    "Store",
+    "SynthError",
+    "__version__",
+    "fit",
+    "generate_dataset",
+    "make_plan",
+    "open_source",
+    "resolve_recipe",
+]
 
 _HOMES = {
     "Batch": "synth.batch",
@@ -28,7 +39,9 @@ _HOMES = {
     "SynthError": "synth.errors",
     "fit": "synth.training",
     "generate_dataset": "synth.offline",
+    "make_plan": "synth.offline",
     "open_source": "synth.data",
+    "resolve_recipe": "synth.training",
 }
 
 

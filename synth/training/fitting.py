@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -151,13 +152,7 @@ def _train(
     save_seconds: float,
     tell: Reporter,
 ) -> Artifact:
-    labels = None if images.labels is None else images.labels.numpy()
-    parts = split_by_hash(
-        images.ids, {"train": 1.0 - recipe.validation, "validation": recipe.validation}, labels
-    )
-    if not len(parts["validation"]):
-        parts = {"train": parts["train"][1:], "validation": parts["train"][:1]}
-    training, validation = images.subset(parts["train"]), images.subset(parts["validation"])
+    training, validation = _split(images, recipe.validation)
     module = _build(family, recipe, images)
     saved = run.load_state() if run.state_file.exists() else None
     budget = Budget(recipe)
@@ -190,6 +185,19 @@ def _train(
         return _publish(family, recipe, module, training, budget, metrics, name, store, tell)
 
 
+def _split(images: ImageSet, share: float) -> tuple[ImageSet, ImageSet]:
+    """Training and validation images; what is too small to be shared out serves as both."""
+    labels = None if images.labels is None else images.labels.numpy()
+    parts = split_by_hash(images.ids, {"train": 1.0 - share, "validation": share}, labels)
+    train, validation = parts["train"], parts["validation"]
+    if labels is not None:
+        alone = validation[~np.isin(labels[validation], labels[train])]
+        train = np.sort(np.concatenate([train, alone]))
+    if not len(validation):
+        validation = train
+    return images.subset(train), images.subset(validation)
+
+
 def _build(family: str, recipe: Recipe, images: ImageSet) -> GeneratorModule:
     shape = ImageShape(*images.images.shape[1:])
     try:
@@ -218,7 +226,6 @@ def _run_trainer(
             devices=[device.index or 0] if device.type == "cuda" else 1,
             precision=_LIGHTNING_PRECISION[recipe.precision],
             max_epochs=-1,
-            gradient_clip_val=1.0,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,

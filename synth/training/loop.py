@@ -64,13 +64,13 @@ class Loop(lightning.Callback):
         run: Run,
         images: ImageSet,
         budget: Budget,
-        log: RunLog,
+        run_log: RunLog,
         reporter: Reporter,
         interruption: Interruption,
         save_seconds: float,
         saved: dict[str, Any] | None,
     ) -> None:
-        self.run, self.images, self.budget, self.log = run, images, budget, log
+        self.run, self.images, self.budget, self.run_log = run, images, budget, run_log
         self.reporter, self.interruption, self.save_seconds = reporter, interruption, save_seconds
         self._saved = saved
         self._steps = 0
@@ -150,7 +150,7 @@ class Loop(lightning.Callback):
         figures = {name: float(value) for name, value in module.figures.items()}
         if self._steps % _STEPS_BETWEEN_LOGS == 0:
             with storage_errors("write the log", self.run.path):
-                self.log.figures(self.budget.images_seen, figures)
+                self.run_log.figures(self.budget.images_seen, figures)
         if now - self._last_report >= _SECONDS_BETWEEN_REPORTS:
             self._last_report = now
             self.reporter.progress(
@@ -164,7 +164,7 @@ class Loop(lightning.Callback):
         with storage_errors("write a preview", folder):
             folder.mkdir(exist_ok=True)
             picture.save(folder / f"{self.budget.images_seen:09d}.png")
-            self.log.picture(self.budget.images_seen, "samples", np.asarray(picture.convert("RGB")))
+            self.run_log.picture(self.budget.images_seen, "samples", np.asarray(picture.convert("RGB")))
 
 
 def _generator(module: lightning.LightningModule) -> GeneratorModule:

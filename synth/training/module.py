@@ -19,6 +19,8 @@ from synth.models.program import ImageShape, NetworkConfig
 from synth.training.batches import TrainingBatch
 from synth.training.recipe import Recipe
 
+_MOST_GRADIENT_NORM = 1.0
+
 
 class GeneratorModule(lightning.LightningModule):
     """A network in training, and ``average``: the moving average of its weights, which is published.
@@ -70,8 +72,12 @@ class GeneratorModule(lightning.LightningModule):
             lr=self.recipe.learning_rate,
             betas=(0.9, 0.99),
             weight_decay=self.recipe.weight_decay,
-            fused=True,
+            # The fused step would unscale float16 gradients only after they are clipped.
+            fused=self.recipe.precision != "16",
         )
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        nn.utils.clip_grad_norm_(self.network.parameters(), _MOST_GRADIENT_NORM)
 
     def learning_rate(self) -> float:
         """Linear warm-up, then a cosine to a fiftieth of the peak."""

@@ -43,7 +43,7 @@ def main() -> None:
     began = time.monotonic()
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
-    data = _choose_data()
+    data = options.data or _choose_data()
 
     _step("Train a generator on real images, and publish it")
     train = [
@@ -91,6 +91,7 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("quickstart"), help="where results go (%(default)s)")
+    parser.add_argument("--data", choices=("fashion-mnist", "digits"), help="real images (what is there)")
     parser.add_argument("--minutes", type=float, default=2.0, help="training time (%(default)s)")
     return parser.parse_args()
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import synth
-from synth.cli.machine import cpu_features, cpu_name, cpu_quota, usable_cpus
 from synth.errors import SynthError
 from synth.home import home
+from synth.machine import cpu_features, cpu_name, cpu_quota, usable_cpus
 from synth.text import plural, some
 
 _LIBRARIES = (

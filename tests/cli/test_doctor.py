@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from synth.artifacts import Store
-from synth.cli.machine import cpu_features, cpu_name, cpu_quota
+from synth.machine import cpu_features, cpu_name, cpu_quota
 
 
 def _checks(text: str) -> dict[str, dict]:

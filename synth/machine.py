@@ -30,6 +30,12 @@ def cpu_quota(cgroup: Path = Path("/sys/fs/cgroup")) -> float | None:
     return None if quota in ("max", "-1") else int(quota) / int(period)
 
 
+def worker_threads() -> int:
+    """How many threads can compute at once: limited by the CPUs in reach and by the time granted."""
+    quota = cpu_quota()
+    return usable_cpus() if quota is None else max(1, min(usable_cpus(), int(quota)))
+
+
 def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """The processor's name for people."""
     for line in _lines(cpuinfo):

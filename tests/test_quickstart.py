@@ -37,6 +37,7 @@ def test_it_goes_from_real_images_to_a_batch_over_http_and_does_so_twice(tmp_pat
     assert Store().versions("quickstart") == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_step_that_fails_stops_it_with_what_was_said(tmp_path: Path, synth_home: Path) -> None:
     synth_home.write_text("a file where the folder should be")
     done = _quickstart(tmp_path)

@@ -21,7 +21,8 @@ assert pathlib.Path(synth.__file__).is_relative_to(sys.argv[1]), synth.__file__
 def fail(name):
     raise
 for module in pkgutil.walk_packages(synth.__path__, "synth.", onerror=fail):
-    importlib.import_module(module.name)
+    if module.name != "synth.__main__":  # that one runs the command line
+        importlib.import_module(module.name)
     print(module.name)
 """
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import io
 import json
-import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from synth.batch import Batch
-from synth.data.png import encode_png, png_text, sample_key, sample_record
+from synth.data.layout import npz_columns, npz_constants, write_tar
+from synth.data.png import encode_batch
+from synth.data.provenance import png_texts, sample_records
 
 _LONGEST_LABELS = 4096
 """Characters: many clients and proxies refuse headers of 8 KB, so that long lists are left to the bodies."""
@@ -73,15 +74,12 @@ def image_shape(batch: Batch) -> tuple[int, int, int, int]:
 
 
 def _png(batch: Batch) -> bytes:
-    return encode_png(batch.numpy()[0], png_text(batch, 0))
+    return encode_batch(batch.numpy(), png_texts(batch))[0]
 
 
 def _json(batch: Batch) -> bytes:
-    images = batch.numpy()
     data = []
-    for row in range(len(batch)):
-        record = sample_record(batch, row)
-        png = encode_png(images[row], png_text(batch, row))
+    for png, record in zip(encode_batch(batch.numpy(), png_texts(batch)), sample_records(batch), strict=True):
         own = {key: record[key] for key in ("seed", "index", "label", "label_name")}
         data.append({"b64_png": base64.b64encode(png).decode(), **own})
     answer = {
@@ -100,43 +98,21 @@ def _json(batch: Batch) -> bytes:
 
 
 def _tar(batch: Batch) -> bytes:
-    """A WebDataset shard: ``KEY.png``, ``KEY.cls`` (class number, where there are classes), ``KEY.json``."""
-    images = batch.numpy()
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        for row in range(len(batch)):
-            record = sample_record(batch, row)
-            key = sample_key(record["index"])
-            _add(tar, f"{key}.png", encode_png(images[row], png_text(batch, row)))
-            if record["label"] is not None:
-                _add(tar, f"{key}.cls", str(record["label"]).encode())
-            _add(tar, f"{key}.json", json.dumps(record, ensure_ascii=False).encode())
+    write_tar(buffer, batch)
     return buffer.getvalue()
-
-
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(data)
-    tar.addfile(member, io.BytesIO(data))
 
 
 def _npz(batch: Batch) -> bytes:
     """The same arrays as in the data sets that ``synth generate --format npz`` writes."""
-    arrays = {
-        "images": batch.numpy(),
-        "index": batch.index.cpu().numpy(),
-        "seed": np.asarray(batch.seed, dtype=np.uint64),
-        "model": np.asarray(batch.fingerprint.model),
-        "digest": np.asarray(batch.fingerprint.digest),
-        "parameters": np.asarray(json.dumps(dict(batch.parameters or {}), sort_keys=True)),
-        "fingerprint": np.asarray(json.dumps(batch.fingerprint.as_dict(), sort_keys=True)),
-    }
-    if batch.labels is not None:
-        arrays["labels"] = batch.labels.cpu().numpy()
-    if batch.classes is not None:
-        arrays["class_names"] = np.asarray(batch.classes, dtype=np.str_)
+    constants = npz_constants(
+        seed=batch.seed,
+        fingerprint=batch.fingerprint.as_dict(),
+        parameters=batch.parameters or {},
+        classes=batch.classes,
+    )
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
+    np.savez(buffer, allow_pickle=False, **npz_columns(batch), **constants)
     return buffer.getvalue()
 
 

@@ -12,7 +12,8 @@ import shutil
 from collections.abc import Sequence
 
 from synth.batch import Batch
-from synth.data.png import encode_png, png_text, sample_key, sample_record
+from synth.data.png import encode_batch
+from synth.data.provenance import png_texts, sample_key, sample_records
 from synth.data.writers.files import describe, flush, write_file
 from synth.data.writers.manifest import DatasetFile
 from synth.data.writers.names import METADATA, folder_names
@@ -24,13 +25,11 @@ _MAX_INT64 = 2**63 - 1
 def write_shard(staging: Staging, number: int, batch: Batch) -> tuple[list[DatasetFile], list[DatasetFile]]:
     """The images of one shard, and their metadata lines as a part."""
     folders = None if batch.classes is None else folder_names(batch.classes)
-    images = batch.numpy()
     files, lines = [], []
-    for row in range(len(batch)):
-        record = sample_record(batch, row)
+    for png, record in zip(encode_batch(batch.numpy(), png_texts(batch)), sample_records(batch), strict=True):
         folder = "images" if folders is None else folders[record["label"]]
         name = f"{folder}/{sample_key(record['index'])}.png"
-        files.append(write_file(staging.data, name, encode_png(images[row], png_text(batch, row))))
+        files.append(write_file(staging.data, name, png))
         if record["seed"] > _MAX_INT64:
             # Arrow, which Hugging Face reads this with, would round it to a float.
             record["seed"] = str(record["seed"])

@@ -1,18 +1,10 @@
-"""One ``data.npz``.
-
-    images               uint8 [N, H, W, C]
-    labels, class_names  int64 [N], text [K]; only where there are classes
-    index                int64 [N]
-    seed                 uint64 scalar
-    model, digest        text scalars
-    parameters           JSON as a text scalar; so is ``fingerprint``
+"""One ``data.npz``, with the arrays that ``synth.data.layout`` names.
 
 Shards lie in ``.npy`` parts and are streamed into the archive, so that memory holds one shard at most.
 """
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Sequence
 from typing import IO
@@ -20,6 +12,7 @@ from typing import IO
 import numpy as np
 
 from synth.batch import Batch
+from synth.data.layout import npz_columns, npz_constants
 from synth.data.writers.files import describe, flush
 from synth.data.writers.manifest import DatasetFile
 from synth.data.writers.staging import Header, ShardRecord, Staging
@@ -29,11 +22,8 @@ FILE = "data.npz"
 
 def write_shard(staging: Staging, number: int, batch: Batch) -> tuple[list[DatasetFile], list[DatasetFile]]:
     """One ``.npy`` part for each array that grows with the samples."""
-    arrays = {"images": batch.numpy(), "index": batch.index.cpu().numpy()}
-    if batch.labels is not None:
-        arrays["labels"] = batch.labels.cpu().numpy()
     parts = []
-    for name, array in arrays.items():
+    for name, array in npz_columns(batch).items():
         part = _part(name, number)
         np.save(staging.parts / part, array, allow_pickle=False)
         parts.append(describe(staging.parts, part))
@@ -42,29 +32,22 @@ def write_shard(staging: Staging, number: int, batch: Batch) -> tuple[list[Datas
 
 def finish(staging: Staging, header: Header, shards: Sequence[ShardRecord]) -> list[DatasetFile]:
     """``data.npz``."""
+    constants = npz_constants(
+        seed=header.seed,
+        fingerprint=header.fingerprint,
+        parameters=header.parameters,
+        classes=header.classes,
+    )
     with zipfile.ZipFile(staging.data / FILE, "w") as archive:
         grown = ["images", "index"] if header.classes is None else ["images", "labels", "index"]
         for name in grown:
             with _member(archive, name) as member:
                 _join(staging, name, shards, member)
-        for name, value in _constants(header).items():
+        for name, value in constants.items():
             with _member(archive, name) as member:
-                np.lib.format.write_array(member, np.asarray(value), allow_pickle=False)
+                np.lib.format.write_array(member, value, allow_pickle=False)
     flush([staging.data / FILE])
     return [describe(staging.data, FILE)]
-
-
-def _constants(header: Header) -> dict[str, object]:
-    constants: dict[str, object] = {
-        "seed": np.uint64(header.seed),
-        "model": header.fingerprint["model"],
-        "digest": header.fingerprint["digest"],
-        "parameters": json.dumps(header.parameters, sort_keys=True),
-        "fingerprint": json.dumps(header.fingerprint, sort_keys=True),
-    }
-    if header.classes is not None:
-        constants["class_names"] = np.asarray(header.classes, dtype=np.str_)
-    return constants
 
 
 def _join(staging: Staging, name: str, shards: Sequence[ShardRecord], member: IO[bytes]) -> None:

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from synth.batch import Batch, Fingerprint
-from synth.data.png import encode_png, png_text, sample_record
+from synth.data.png import encode_png
+from synth.data.provenance import png_texts, sample_records
 
 
 def batch(classes=("cat", "dog"), labels=(1,), seed=2**64 - 1):
@@ -32,7 +33,7 @@ def test_pixels_survive_png(channels):
 
 
 def test_an_image_says_that_it_is_synthetic_and_how_to_make_it_again():
-    with Image.open(io.BytesIO(encode_png(batch().numpy()[0], png_text(batch(), 0)))) as picture:
+    with Image.open(io.BytesIO(encode_png(batch().numpy()[0], png_texts(batch())[0]))) as picture:
         text = picture.text
     assert text["Software"].startswith("synth ")
     assert text["synth:synthetic"] == "true"
@@ -47,19 +48,19 @@ def test_an_image_says_that_it_is_synthetic_and_how_to_make_it_again():
 
 
 def test_class_names_of_any_script_survive_in_the_text():
-    picture = Image.open(io.BytesIO(encode_png(batch().numpy()[0], png_text(batch(("a", "кот")), 0))))
+    picture = Image.open(io.BytesIO(encode_png(batch().numpy()[0], png_texts(batch(("a", "кот")))[0])))
     assert picture.text["synth:label"] == "кот"
 
 
 @pytest.mark.parametrize(("name", "argument"), [("a b", "a b"), ("x=1", "1"), ("balanced", "1")])
 def test_the_command_names_a_class_so_that_it_is_read_as_that_class(name, argument):
-    words = shlex.split(png_text(batch(("cat", name)), 0)["Comment"])
+    words = shlex.split(png_texts(batch(("cat", name)))[0]["Comment"])
     assert words[words.index("--labels") + 1] == argument
 
 
 def test_a_record_without_classes_has_no_label_and_is_json():
-    record = sample_record(batch(classes=None), 0)
+    record = sample_records(batch(classes=None))[0]
     assert record["label"] is None
     assert record["label_name"] is None
-    assert "--labels" not in png_text(batch(classes=None), 0)["Comment"]
+    assert "--labels" not in png_texts(batch(classes=None))[0]["Comment"]
     assert json.loads(json.dumps(record)) == record

@@ -1,0 +1,98 @@
+"""What is said of every sample: that it is synthetic, what made it, and how to make it again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+from synth import __version__
+from synth.batch import Batch
+
+
+def sample_key(index: int) -> str:
+    """The file stem of a sample: its index with at least 12 digits, so that names sort by index."""
+    return f"{index:012d}"
+
+
+def sample_records(batch: Batch) -> list[dict[str, Any]]:
+    """All that is recorded of each sample, ready for JSON, the same in every format.
+
+    ``label`` (number) and ``label_name`` are None for a generator without classes.
+    """
+    parameters = dict(batch.parameters or {})
+    return [
+        {
+            "synthetic": True,
+            "model": batch.fingerprint.model,
+            "digest": batch.fingerprint.digest,
+            "seed": batch.seed,
+            "index": index,
+            "label": label,
+            "label_name": name,
+            "parameters": parameters,
+        }
+        for index, label, name in _rows(batch)
+    ]
+
+
+def png_texts(batch: Batch) -> list[dict[str, str]]:
+    """The text chunks of each sample: provenance under ``synth:``, and a comment for people."""
+    shared = {
+        "Software": f"synth {__version__}",
+        "synth:synthetic": "true",
+        "synth:model": batch.fingerprint.model,
+        "synth:digest": batch.fingerprint.digest,
+        "synth:seed": str(batch.seed),
+        "synth:parameters": json.dumps(dict(batch.parameters or {}), sort_keys=True),
+        "synth:fingerprint": json.dumps(batch.fingerprint.as_dict(), sort_keys=True),
+    }
+    texts = []
+    for (index, label, name), command in zip(_rows(batch), reproduce_commands(batch), strict=True):
+        text = {
+            **shared,
+            "synth:index": str(index),
+            "Comment": f"Synthetic image. Reproduce with: {command}",
+        }
+        if label is not None:
+            text["synth:label"] = name or str(label)
+        texts.append(text)
+    return texts
+
+
+def reproduce_commands(batch: Batch) -> list[str]:
+    """For each sample the command line that makes it again, quoted for a POSIX shell."""
+    fingerprint = batch.fingerprint
+    head = shlex.join(
+        ["synth", "generate", fingerprint.model, "--count", "1", "--seed", str(batch.seed), "--start"]
+    )
+    words = []
+    for name, value in sorted((batch.parameters or {}).items()):
+        words += ["--set", f"{name}={value}"]
+    tail = shlex.join(
+        [*words, "--precision", fingerprint.precision, "--mode", fingerprint.mode, "--out", "DIR"]
+    )
+    labels: dict[int | None, str] = {None: ""}
+    commands = []
+    for index, label, label_name in _rows(batch):
+        if label is not None and label not in labels:
+            labels[label] = f"--labels {shlex.quote(_label_argument(label_name, label))} "
+        commands.append(f"{head} {index} {labels[label]}{tail}")
+    return commands
+
+
+def _rows(batch: Batch) -> list[tuple[int, int | None, str | None]]:
+    """Index, label and label name of each sample, read from the tensors at once."""
+    indexes = batch.index.tolist()
+    if batch.labels is None:
+        return [(index, None, None) for index in indexes]
+    classes = batch.classes
+    return [
+        (index, label, None if classes is None else classes[label])
+        for index, label in zip(indexes, batch.labels.tolist(), strict=True)
+    ]
+
+
+def _label_argument(name: str | None, number: int) -> str:
+    """The class name, or its number where the name would be read as another kind of request."""
+    return str(number) if name is None or "=" in name or name in ("any", "balanced") else name

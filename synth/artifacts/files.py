@@ -78,6 +78,21 @@ def publish_folder(temporary: Path, final: Path, files: Mapping[str, bytes]) -> 
     sync_folder(final.parent)
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Make the file ``path`` hold ``data``, durably; where that fails it holds what it held before."""
+    temporary = path.with_name(path.name + ".new")
+    try:
+        with temporary.open("wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except BaseException:  # Ctrl-C as well
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
 def empty_folder(path: Path) -> None:
     """Delete all that is in a folder, but not what a link points to."""
     if path.is_symlink():

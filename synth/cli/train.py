@@ -42,7 +42,9 @@ def train(
     ] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Images per step.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Decides weights, order and noise.")] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[
+        str | None, typer.Option("--device", help="auto (default), cpu, cuda or cuda:N.")
+    ] = None,
     precision: Annotated[str | None, typer.Option("--precision", help="auto, 32, bf16 or 16.")] = None,
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="A recipe in YAML or JSON.")
@@ -91,16 +93,17 @@ def train(
         },
         base=record.get("recipe") if record.get("family", family) == family else None,
     )
+    folder = store or record.get("store")
     with _reporter() as reporter:
         artifact = fit(
             family,
             source,
             recipe,
             name=name,
-            store=None if store is None else Store(store),
+            store=None if folder is None else Store(Path(folder)),
             resume=resume,
-            device=device,
-            skip_unreadable=skip_unreadable,
+            device=device or record.get("device", "auto"),
+            skip_unreadable=skip_unreadable or record.get("skip_unreadable", False),
             reporter=reporter,
         )
     if as_json:
@@ -115,7 +118,8 @@ def _reporter() -> Iterator[Reporter]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True, highlight=False)
+    # What is printed may hold paths, and brackets in them are no markup.
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         yield _Lines(console)
         return

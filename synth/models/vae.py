@@ -59,8 +59,9 @@ class ResidualBlock(nn.Module):
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    groups = next(groups for groups in (8, 4, 2, 1) if channels % groups == 0)
-    return nn.GroupNorm(groups, channels)
+    # A group of one channel, on a map of one pixel, would always be normalised to zero.
+    fitting = (groups for groups in (8, 4, 2) if channels % groups == 0 and channels > groups)
+    return nn.GroupNorm(next(fitting, 1), channels)
 
 
 class Encoder(nn.Module):
@@ -158,7 +159,9 @@ class Mixture(nn.Module):
         ``spread`` scales the distance from the component's mean; 1 is the fitted density.
         """
         rows = torch.zeros(len(normal), dtype=torch.int64, device=normal.device) if labels is None else labels
-        edges = self.weights.float().cumsum(dim=1)[rows]
+        edges = self.weights.float().cumsum(dim=1)
+        # By their sum, which rounding may leave below a uniform: an unused component would be next.
+        edges = (edges / edges[:, -1:])[rows]
         component = (uniform >= edges[:, :-1]).sum(dim=1)
         factor = self.factors[rows, component].float()
         offset = torch.bmm(factor, normal.float()[:, :, None])[:, :, 0]
@@ -176,6 +179,12 @@ class VAE(nn.Module):
     def __init__(self, config: NetworkConfig, image: ImageShape, classes: int) -> None:
         super().__init__()
         widths, blocks, latent = list(config["widths"]), int(config["blocks"]), int(config["latent"])
+        if min(image.height, image.width) < 2 ** len(widths):
+            most = min(image.height, image.width).bit_length() - 1
+            raise ValueError(
+                f"{len(widths)} widths halve each side as many times. Use a smaller preset, at most {most} "
+                f"widths (--set widths=[...]), or --size {2 ** len(widths)} or larger"
+            )
         self.image, self.classes, self.latent = image, classes, latent
         self.encoder = Encoder(image, widths, blocks, latent, classes)
         self.decoder = Decoder(image, widths, blocks, latent, classes)

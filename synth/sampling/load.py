@@ -31,7 +31,7 @@ def load_program(artifact: Artifact, device: torch.device, dtype: torch.dtype) -
         with torch.device("meta"):
             network: nn.Module = family.load("network")(manifest.network, shape, len(manifest.classes or ()))
         network.load_state_dict(weights, strict=True, assign=True)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (LookupError, ArithmeticError, TypeError, ValueError, RuntimeError) as error:
         raise ArtifactError(
             f"The weights in {artifact.path} do not fit the network that its manifest describes ({error}). "
             "Restore the folder from a copy, or train the model again."

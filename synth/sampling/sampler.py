@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterator, Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any, get_args
 
@@ -57,7 +58,7 @@ class Sampler:
 
         Raises NotFoundError (no such model), ArtifactError (damaged), DeviceError (device or precision).
         """
-        return cls((store or Store()).open(str(reference)), device=device, precision=precision)
+        return cls((store or Store()).open(reference), device=device, precision=precision)
 
     @property
     def card(self) -> ModelCard:
@@ -115,7 +116,8 @@ class Sampler:
             UsageError: count, seed, start, mode or a parameter out of range or unknown.
             LabelError: labels that the model does not have.
         """
-        index = self._check_keys(count, seed, start, mode)
+        seed = check_seed(seed)
+        index = self._check_keys(count, start, mode)
         values = self._check_parameters(parameters)
         classes = self._resolve(labels, index, seed)
         images = torch.cat(
@@ -144,7 +146,8 @@ class Sampler:
         if not hasattr(self._program, "begin_from"):
             raise UsageError(f"{self.card.reference} makes images from nothing; it cannot translate.")
         inputs = self._check_images(images)
-        index = self._check_keys(len(inputs), seed, start, mode)
+        seed = check_seed(seed)
+        index = self._check_keys(len(inputs), start, mode)
         values = self._check_parameters(parameters)
         if labels is None and self.card.classes is not None:
             raise UsageError(f"{self.card.reference} has classes; say with labels what the images show.")
@@ -228,9 +231,8 @@ class Sampler:
             parameters=parameters,
         )
 
-    def _check_keys(self, count: int, seed: int, start: int, mode: Mode) -> Tensor:
+    def _check_keys(self, count: int, start: int, mode: Mode) -> Tensor:
         """int64 [count]: the indices, after all values have been found good."""
-        check_seed(seed)
         count, start = _whole_number("count", count), _whole_number("start", start)
         if count < 1:
             raise UsageError(f"count must be 1 or more, not {count}.")
@@ -256,20 +258,25 @@ class Sampler:
                     f"Parameters: {', '.join(known) or 'none'}."
                 )
             low, high = known[name].low, known[name].high
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+            if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
                 raise UsageError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}.")
         return {name: float(given.get(name, parameter.default)) for name, parameter in known.items()}
 
     def _check_images(self, images: Images) -> Tensor:
-        tensor = torch.from_numpy(images).permute(0, 3, 1, 2) if isinstance(images, np.ndarray) else images
         image = self.card.image
-        wanted = (image.channels, image.height, image.width)
-        if tensor.ndim != 4 or tensor.dtype != torch.uint8 or tuple(tensor.shape[1:]) != wanted:
+        wanted = [image.height, image.width, image.channels]
+        if isinstance(images, Tensor):
+            wanted = [image.channels, image.height, image.width]
+        elif not isinstance(images, np.ndarray):
+            raise UsageError(f"Images are a tensor or a numpy array, not {type(images).__name__}.")
+        shape = list(images.shape)
+        if str(images.dtype) not in ("torch.uint8", "uint8") or shape[1:] != wanted or not shape[0]:
             raise UsageError(
-                f"{self.card.reference} translates uint8 images of {image.channels} channels, "
-                f"{image.height} x {image.width}; these are {tensor.dtype} of shape {list(tensor.shape)}."
+                f"{self.card.reference} translates one or more images in uint8 {['N', *wanted]}; "
+                f"these are {images.dtype} {shape}."
             )
-        return tensor
+        # A copy: torch cannot look into every numpy array (read-only, turned upside down).
+        return images if isinstance(images, Tensor) else torch.tensor(images.copy()).permute(0, 3, 1, 2)
 
 
 def to_uint8(image: Tensor) -> Tensor:

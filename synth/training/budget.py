@@ -18,7 +18,7 @@ class Budget:
     recipe: Recipe
     images_seen: int = 0
     earlier_seconds: float = 0.0
-    _started: float = field(default_factory=time.monotonic)
+    _started: float = field(default_factory=lambda: time.monotonic())
 
     @property
     def seconds(self) -> float:

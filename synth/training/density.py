@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
+
+from synth.errors import NonFiniteError
 
 _LEAST_PER_COMPONENT = 8
 """Samples per component, in multiples of the dimension: a covariance takes several times D samples."""
+_FLOOR = 1e-4
+"""Added to every variance, so that no density collapses onto a point."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,15 @@ def fit_mixture(
         classes: K, 1 or more.
         components: most components of a class; classes with few samples get fewer.
         seed: of the initialisation.
+
+    Raises:
+        NonFiniteError: a latent is NaN or infinite.
     """
+    if not np.isfinite(latents).all():
+        raise NonFiniteError(
+            "The network's latents became NaN or infinite: train again with a lower --set learning_rate=..., "
+            "or with --precision 32."
+        )
     dimensions = latents.shape[1]
     weights = np.zeros((classes, components), dtype=np.float32)
     means = np.zeros((classes, components, dimensions), dtype=np.float32)
@@ -41,33 +55,42 @@ def fit_mixture(
         if not len(rows):
             # A class without training images: the best guess is what all classes share.
             rows = latents
-        fitted = _fit_one(
-            rows, min(components, max(1, len(rows) // (_LEAST_PER_COMPONENT * dimensions))), seed
-        )
-        count = len(fitted.weights_)
-        weights[number, :count] = fitted.weights_
-        means[number, :count] = fitted.means_
-        factors[number, :count] = np.linalg.cholesky(_shrink(fitted, rows))
+        most = min(components, max(1, len(rows) // (_LEAST_PER_COMPONENT * dimensions)))
+        shares, centres, covariances = _fit_one(rows, most, seed)
+        count = len(shares)
+        weights[number, :count] = shares
+        means[number, :count] = centres
+        factors[number, :count] = np.linalg.cholesky(_shrink(covariances, shares * len(rows)))
     return MixtureFit(weights, means, factors)
 
 
-def _fit_one(rows: np.ndarray, components: int, seed: int) -> GaussianMixture:
+def _fit_one(rows: np.ndarray, components: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights [M], means [M, D] and covariances [M, D, D] of at most so many components."""
+    if components > 1:
+        # More components than different points would leave some of them empty.
+        components = min(components, len(np.unique(rows, axis=0)))
+    if components == 1:
+        centre = rows.mean(axis=0)
+        away = rows - centre
+        covariance = away.T @ away / len(rows) + _FLOOR * np.eye(rows.shape[1])
+        return np.ones(1), centre[None], covariance[None]
     mixture = GaussianMixture(
-        components, covariance_type="full", reg_covar=1e-4, max_iter=60, tol=1e-2, random_state=seed % 2**32
+        components, covariance_type="full", reg_covar=_FLOOR, max_iter=60, tol=1e-2, random_state=seed % 2**32
     )
-    if len(rows) == 1:
-        rows = np.repeat(rows, 2, axis=0)
-    return mixture.fit(rows)
+    with warnings.catch_warnings():
+        # The bound on the steps is one on time; a fit that could still gain a little is as good.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mixture.fit(rows)
+    return mixture.weights_, mixture.means_, mixture.covariances_
 
 
-def _shrink(fitted: GaussianMixture, rows: np.ndarray) -> np.ndarray:
-    """Covariances [M, D, D], drawn towards their diagonals where samples are few.
+def _shrink(covariances: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Covariances [M, D, D], drawn towards their diagonals where samples (``counts`` [M]) are few.
 
     The weight D / (D + n) of the diagonal is that of a prior worth as many samples as there are dimensions.
     """
-    dimensions = rows.shape[1]
-    counts = np.maximum(fitted.weights_ * len(rows), 1.0)[:, None, None]
-    share = dimensions / (dimensions + counts)
-    diagonal = fitted.covariances_ * np.eye(dimensions)
-    shrunk: np.ndarray = (1.0 - share) * fitted.covariances_ + share * diagonal
+    dimensions = covariances.shape[-1]
+    share = (dimensions / (dimensions + np.maximum(counts, 1.0)))[:, None, None]
+    diagonal = covariances * np.eye(dimensions)
+    shrunk: np.ndarray = (1.0 - share) * covariances + share * diagonal
     return shrunk

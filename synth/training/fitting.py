@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from synth.artifacts import Artifact, Draft, ImageInfo, Metric, Store, check_name
 from synth.data import ImageSet, load_images, open_source, require_images, split_by_hash
-from synth.errors import ConfigError, InterruptedRunError, ResumeError
+from synth.errors import ConfigError, NotFoundError, ResumeError
 from synth.families import get_family
 from synth.models.program import ImageShape
 from synth.sampling import resolve_device, resolve_precision
@@ -28,7 +28,7 @@ from synth.training.module import GeneratorModule
 from synth.training.preview import preview
 from synth.training.recipe import Recipe, check_resumable, make_recipe
 from synth.training.reporter import Reporter, Silent
-from synth.training.runs import Run, all_runs, data_digest, latest_run, new_run
+from synth.training.runs import Run, absolute_spec, all_runs, data_digest, latest_run, new_run
 
 _LIGHTNING_PRECISION: Mapping[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
@@ -82,36 +82,44 @@ def fit(
     require_images(images)
     for note in images.notes:
         tell.note(note)
-    run = latest_run(name, runs) if resume else _start(family, name, runs, recipe, images, tell)
+    module = None
+    if resume:
+        run = latest_run(name, runs)
+    else:
+        module = _build(family, recipe, images)  # before the run: what cannot be built leaves none behind
+        run = _start(name, runs, tell)
+        run.update(
+            family=family,
+            source=images.source,
+            location=absolute_spec(source),
+            recipe=recipe.model_dump(mode="json"),
+            data=data_digest(images),
+            images=len(images),
+            store=str(store.root.absolute()),
+            device=device,
+            skip_unreadable=skip_unreadable,
+        )
     with run.locked():
         if resume:
             finished = _check_resumable(run, family, recipe, images, store)
             if finished is not None:
                 tell.note(f"{run.path} is finished: it was published as {finished.manifest.reference}.")
                 return finished
-        artifact = _train(run, family, recipe, images, name, store, target, save_seconds, tell)
-        run.update(artifact=artifact.manifest.reference)
-    return artifact
+        module = module or _build(family, recipe, images)
+        return _train(run, module, recipe, images, name, store, target, save_seconds, tell)
 
 
-def _start(
-    family: str, name: str, runs: Path | None, recipe: Recipe, images: ImageSet, tell: Reporter
-) -> Run:
+def _start(name: str, runs: Path | None, tell: Reporter) -> Run:
     earlier = all_runs(name, runs)
-    if earlier and "artifact" not in earlier[-1].record():
+    if earlier and not earlier[-1].finished and earlier[-1].state_file.exists():
+        left = earlier[-1].path
+        run = new_run(name, runs)
         tell.note(
-            f"An unfinished run of {name!r} is left in {earlier[-1].path}; --resume would go on with it."
+            f"An unfinished run of {name!r} is left in {left}; this is a new one, in {run.path}. To go on "
+            "with the earlier one: stop, delete the new one, and use --resume."
         )
-    run = new_run(name, runs)
-    run.update(
-        family=family,
-        source=images.source,
-        location=str(Path(images.source).absolute()) if Path(images.source).exists() else images.source,
-        recipe=recipe.model_dump(mode="json"),
-        data=data_digest(images),
-        images=len(images),
-    )
-    return run
+        return run
+    return new_run(name, runs)
 
 
 def _check_resumable(
@@ -134,16 +142,19 @@ def _check_resumable(
             f"({plural(record['images'], 'image')} then, {len(images):,} now). Restore them, or start a new "
             "run without --resume."
         )
-    run.update(recipe=recipe.model_dump(mode="json"))
     length = ("minutes", "images_seen")
-    if "artifact" in record and all(getattr(stored, field) == getattr(recipe, field) for field in length):
-        return store.open(record["artifact"])
+    if run.finished and all(getattr(stored, field) == getattr(recipe, field) for field in length):
+        try:
+            return store.find(record["artifact"])
+        except NotFoundError:
+            pass  # removed, or published in another store: what was saved is published again
+    run.update(recipe=recipe.model_dump(mode="json"), artifact=None)
     return None
 
 
 def _train(
     run: Run,
-    family: str,
+    module: GeneratorModule,
     recipe: Recipe,
     images: ImageSet,
     name: str,
@@ -153,16 +164,21 @@ def _train(
     tell: Reporter,
 ) -> Artifact:
     training, validation = _split(images, recipe.validation)
-    module = _build(family, recipe, images)
     saved = run.load_state() if run.state_file.exists() else None
     budget = Budget(recipe)
     if saved is not None:
-        module.load_state_dict(saved["module"])
+        try:
+            module.load_state_dict(saved["module"])
+        except RuntimeError as error:
+            raise ResumeError(
+                f"{run.state_file} does not fit the network of this version of synth ({error}). "
+                "Start a new run without --resume."
+            ) from error
         budget = Budget(recipe, saved["images_seen"], saved["seconds"])
         tell.note(f"Resuming {run.path} after {budget.images_seen:,} images.")
     if len(training) < recipe.batch_size:
         tell.note(f"A batch of {recipe.batch_size} shows some of the {len(training)} training images twice.")
-    interruption = Interruption()
+    interruption = Interruption(run, f"Go on with: synth train {module.family} --name {name} --resume")
     with RunLog(run.path, budget.images_seen) as log, interruption.listening():
         if budget.progress < 1.0:
             loop = Loop(run, training, budget, log, tell, interruption, save_seconds, saved)
@@ -173,16 +189,14 @@ def _train(
                 recipe,
                 device,
             )
-        if interruption.asked:
-            raise InterruptedRunError(
-                f"Stopped after {budget.images_seen:,} images; the state is saved in {run.path}. "
-                f"Go on with: synth train {family} --name {name} --resume"
-            )
-        module.to(device)
-        module.complete(training)
-        metrics = module.measure(validation)
-        log.figures(budget.images_seen, {name: metric.value for name, metric in metrics.items()})
-        return _publish(family, recipe, module, training, budget, metrics, name, store, tell)
+        with interruption.at_once(budget.images_seen):
+            module.to(device)
+            module.complete(training)
+            metrics = module.measure(validation)
+            log.figures(budget.images_seen, {name: metric.value for name, metric in metrics.items()})
+        artifact = _publish(recipe, module, training, budget, metrics, name, store, tell)
+        run.update(artifact=artifact.manifest.reference)
+        return artifact
 
 
 def _split(images: ImageSet, share: float) -> tuple[ImageSet, ImageSet]:
@@ -203,7 +217,7 @@ def _build(family: str, recipe: Recipe, images: ImageSet) -> GeneratorModule:
     try:
         # The only use of torch's own generator: initial weights, under a fixed seed, leaving no trace.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(recipe.seed % 2**63)
+            torch.default_generator.manual_seed(recipe.seed % 2**63)
             return cast(
                 GeneratorModule, get_family(family).load("module")(recipe, shape, len(images.classes or ()))
             )
@@ -232,11 +246,11 @@ def _run_trainer(
             enable_model_summary=False,
             callbacks=[loop],
         )
-        trainer.fit(module, DataLoader(batches, batch_size=None))
+        # A generator of its own: the loader would draw from torch's.
+        trainer.fit(module, DataLoader(batches, batch_size=None, generator=torch.Generator()))
 
 
 def _publish(
-    family: str,
     recipe: Recipe,
     module: GeneratorModule,
     training: ImageSet,
@@ -248,7 +262,7 @@ def _publish(
 ) -> Artifact:
     pixels = training.images.float().div_(255.0)
     draft = Draft(
-        family=family,
+        family=module.family,
         network=module.network_config(),
         image=ImageInfo(channels=module.image.channels, height=module.image.height, width=module.image.width),
         classes=training.classes,

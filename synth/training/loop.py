@@ -16,7 +16,7 @@ import torch
 
 from synth.artifacts.files import storage_errors
 from synth.data import ImageSet
-from synth.errors import NonFiniteError
+from synth.errors import InterruptedRunError, NonFiniteError
 from synth.training.batches import TrainingBatch
 from synth.training.budget import Budget
 from synth.training.log import RunLog
@@ -29,18 +29,27 @@ _PREVIEW_SHARES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 _PREVIEW_IMAGES = 2_000
 _STEPS_BETWEEN_LOGS = 20
 _SECONDS_BETWEEN_REPORTS = 0.5
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Whether the user has asked the run to stop. A second signal is not held back any more."""
+    """Whether the user has asked the run to stop.
 
-    def __init__(self) -> None:
+    The first signal is held back until the state is saved, unless there is nothing to save (``at_once``); a
+    second one is not. ``remedy`` says how to go on.
+    """
+
+    def __init__(self, run: Run, remedy: str) -> None:
         self.asked = False
+        self._at_once = False
+        self._listening = False
+        self._run, self._remedy = run, remedy
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
+    def error(self, images_seen: int) -> InterruptedRunError:
+        """To be raised once the state is saved."""
+        return InterruptedRunError(
+            f"Stopped after {images_seen:,} images; the state is saved in {self._run.path}. {self._remedy}"
+        )
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -48,12 +57,44 @@ class Interruption:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        self._listening = True
+        self.take_over()
         try:
             yield
         finally:
+            self._listening = False
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def take_over(self) -> None:
+        """Catch the signals again, after someone else has begun to."""
+        if self._listening:
+            for number in _SIGNALS:
+                signal.signal(number, self._handle)
+
+    @contextmanager
+    def at_once(self, images_seen: int) -> Iterator[None]:
+        """Within, all is saved: a signal, even one that came before, ends the block with the error."""
+        self._at_once = True
+        try:
+            if self.asked:
+                raise KeyboardInterrupt
+            yield
+        except KeyboardInterrupt:
+            raise self.error(images_seen) from None
+        finally:
+            self._at_once = False
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._at_once:
+            raise KeyboardInterrupt
+        if self.asked:
+            # Not KeyboardInterrupt: Lightning would turn that into an exit code of its own.
+            raise InterruptedRunError(
+                f"Stopped at once; what was saved last is in {self._run.path}. {self._remedy}"
+            )
+        self.asked = True
 
 
 class Loop(lightning.Callback):
@@ -73,10 +114,11 @@ class Loop(lightning.Callback):
         self.run, self.images, self.budget, self.run_log = run, images, budget, run_log
         self.reporter, self.interruption, self.save_seconds = reporter, interruption, save_seconds
         self._saved = saved
-        self._steps = 0
         self._last_save = self._last_report = time.monotonic()
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        # Lightning has taken SIGTERM for itself: it would exit with 0 and save nothing.
+        self.interruption.take_over()
         if self._saved is not None:
             for optimiser, state in zip(trainer.optimizers, self._saved["optimisers"], strict=True):
                 optimiser.load_state_dict(state)
@@ -104,10 +146,11 @@ class Loop(lightning.Callback):
         self._guard(module)
         self.budget.images_seen += len(batch.position)
         module.update_average(self.budget.images_seen, len(batch.position))
-        self._tell(module)
-        done = self.budget.progress >= 1.0
-        if self._previews and self.budget.progress >= self._previews[0] and not done:
-            self._previews = [share for share in self._previews if share > self.budget.progress]
+        progress = self.budget.progress
+        done = progress >= 1.0
+        self._tell(module, done)
+        if self._previews and progress >= self._previews[0] and not done:
+            self._previews = [share for share in self._previews if share > progress]
             self._preview(module)
         if self.interruption.asked or done or time.monotonic() - self._last_save >= self.save_seconds:
             self.save(module)
@@ -116,8 +159,7 @@ class Loop(lightning.Callback):
 
     def save(self, module: GeneratorModule) -> None:
         """Save all that is needed to go on, if it is good."""
-        if not module.is_finite():
-            self._fail("a weight")
+        self._require_finite(module)
         self.run.save_state(
             {
                 **module.state(),
@@ -131,6 +173,11 @@ class Loop(lightning.Callback):
         if not bool(torch.isfinite(module.figures["loss"])):
             self._fail("the loss")
 
+    def _require_finite(self, module: GeneratorModule) -> None:
+        """The loss tells of the weights before the step; this of those after it."""
+        if not module.is_finite():
+            self._fail("a weight")
+
     def _fail(self, what: str) -> None:
         lower = f"--set learning_rate={self.budget.recipe.learning_rate / 4:g}"
         if self.run.state_file.exists():
@@ -142,29 +189,31 @@ class Loop(lightning.Callback):
             f"{remedy}"
         )
 
-    def _tell(self, module: GeneratorModule) -> None:
-        self._steps += 1
+    def _tell(self, module: GeneratorModule, done: bool) -> None:
+        # Counted from the run's beginning, so that a resumed run logs the same steps.
+        log = done or self.budget.images_seen // self.budget.recipe.batch_size % _STEPS_BETWEEN_LOGS == 0
         now = time.monotonic()
-        if self._steps % _STEPS_BETWEEN_LOGS and now - self._last_report < _SECONDS_BETWEEN_REPORTS:
+        report = done or now - self._last_report >= _SECONDS_BETWEEN_REPORTS
+        if not (log or report):
             return
         figures = {name: float(value) for name, value in module.figures.items()}
-        if self._steps % _STEPS_BETWEEN_LOGS == 0:
-            with storage_errors("write the log", self.run.path):
-                self.run_log.figures(self.budget.images_seen, figures)
-        if now - self._last_report >= _SECONDS_BETWEEN_REPORTS:
+        if log:
+            self.run_log.figures(self.budget.images_seen, figures)
+        if report:
             self._last_report = now
             self.reporter.progress(
                 self.budget.progress, self.budget.images_seen, self.budget.seconds, figures
             )
 
     def _preview(self, module: GeneratorModule) -> None:
+        self._require_finite(module)
         module.complete(self.images, limit=_PREVIEW_IMAGES)
         picture = preview(module)
         folder = self.run.path / "previews"
         with storage_errors("write a preview", folder):
             folder.mkdir(exist_ok=True)
             picture.save(folder / f"{self.budget.images_seen:09d}.png")
-            self.run_log.picture(self.budget.images_seen, "samples", np.asarray(picture.convert("RGB")))
+        self.run_log.picture(self.budget.images_seen, "samples", np.asarray(picture.convert("RGB")))
 
 
 def _generator(module: lightning.LightningModule) -> GeneratorModule:

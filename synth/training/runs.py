@@ -2,7 +2,7 @@
 
 SYNTH_HOME/runs/NAME/0001/
     run.json        recipe, source and digest of the data; the artifact once it is published
-    state.pt        everything needed to go on, replaced atomically
+    state.pt        a line with the SHA-256 of what follows: all that is needed to go on, replaced atomically
     metrics.csv     figures by images seen; the same for TensorBoard in ``tensorboard/``
     previews/       a grid of samples from fixed keys, by images seen
 """
@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import io
 import json
-import os
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,12 +20,15 @@ from typing import Any
 
 import torch
 
-from synth.artifacts.files import make_folder, storage_errors, sync_folder
-from synth.data import ImageSet
+from synth.artifacts.files import make_folder, replace_file, storage_errors
+from synth.data import BUILTINS, ImageSet
 from synth.errors import NotFoundError, ResumeError, UsageError
 from synth.home import runs_folder
 
 _STATE_SCHEMA = 1
+_STATE_KEYS = {"module", "optimisers", "images_seen", "seconds"}
+_MAGIC = b"synth-state "
+_RECORD_KEYS = {"family", "source", "location", "recipe", "data", "images"}
 
 
 class Run:
@@ -47,61 +49,69 @@ class Run:
 
     def record(self) -> dict[str, Any]:
         """The content of run.json; ResumeError where it cannot be read."""
+        path = self.path / "run.json"
         try:
-            content: dict[str, Any] = json.loads((self.path / "run.json").read_text())
+            content = json.loads(path.read_bytes())
         except (OSError, ValueError) as error:
             raise ResumeError(
-                f"{self.path / 'run.json'} cannot be read ({error}); start a new run."
+                f"{path} cannot be read ({error}); start a new run without --resume."
             ) from error
+        if not isinstance(content, dict) or not content.keys() >= _RECORD_KEYS:
+            raise ResumeError(f"{path} is not the record of a run; start a new run without --resume.")
         return content
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has been published."""
+        try:
+            return self.record().get("artifact") is not None
+        except ResumeError:
+            return False
 
     def update(self, **fields: Any) -> None:
         """Set fields of run.json."""
         before = self.record() if (self.path / "run.json").exists() else {}
         text = json.dumps({**before, **fields}, indent=2) + "\n"
-        self._replace(self.path / "run.json", text.encode())
+        with storage_errors("write the record of the run", self.path):
+            replace_file(self.path / "run.json", text.encode())
 
     def save_state(self, state: dict[str, Any]) -> None:
-        """Replace the resume state, atomically."""
-        temporary = self.path / "state.pt.new"
+        """Replace the resume state, atomically; where that fails, the earlier one stays."""
+        buffer = io.BytesIO()
+        torch.save({"schema": _STATE_SCHEMA, **state}, buffer)
+        data = buffer.getvalue()
         with storage_errors("save the training state", self.path):
-            with temporary.open("wb") as handle:
-                torch.save({"schema": _STATE_SCHEMA, **state}, handle)
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.replace(temporary, self.state_file)
-            sync_folder(self.path)
+            replace_file(self.state_file, _MAGIC + _sha256(data) + b"\n" + data)
 
     def load_state(self) -> dict[str, Any]:
-        """The resume state, on the CPU; ResumeError where there is none or it is damaged."""
-        if not self.state_file.exists():
-            raise ResumeError(f"{self.path} holds no saved state yet; start again without --resume.")
+        """The resume state, on the CPU; ResumeError where it is damaged or of another version."""
+        remedy = "Start a new run without --resume."
         try:
-            state: dict[str, Any] = torch.load(self.state_file, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            raise ResumeError(f"{self.state_file} is damaged ({error}); start a new run.") from error
-        if state.get("schema") != _STATE_SCHEMA:
-            raise ResumeError(f"{self.state_file} was written by another version of synth; start a new run.")
+            content = self.state_file.read_bytes()
+        except OSError as error:
+            raise ResumeError(f"Cannot read {self.state_file}: {error.strerror}. {remedy}") from error
+        head, _, data = content.partition(b"\n")
+        # torch would not notice a changed bit in a weight.
+        if head != _MAGIC + _sha256(data):
+            raise ResumeError(f"{self.state_file} is damaged: its checksum is wrong. {remedy}")
+        state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        if state.get("schema") != _STATE_SCHEMA or not state.keys() >= _STATE_KEYS:
+            raise ResumeError(f"{self.state_file} was written by another version of synth. {remedy}")
         return state
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the run; UsageError where another process trains it now."""
-        with (self.path / ".lock").open("ab") as handle:
+        with storage_errors("lock the run", self.path):
+            handle = (self.path / ".lock").open("ab")
+        with handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise UsageError(f"{self.path} is being trained by another process.") from None
+                raise UsageError(
+                    f"{self.path} is being trained by another process; wait for it, or stop it first."
+                ) from None
             yield
-
-    def _replace(self, path: Path, data: bytes) -> None:
-        temporary = path.with_name(path.name + ".new")
-        with storage_errors("write", self.path):
-            with temporary.open("wb") as handle:
-                handle.write(data)
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.replace(temporary, path)
 
 
 def all_runs(name: str, root: Path | None = None) -> list[Run]:
@@ -109,7 +119,8 @@ def all_runs(name: str, root: Path | None = None) -> list[Run]:
     folder = (root or runs_folder()) / name
     if not folder.is_dir():
         return []
-    return [Run(path) for path in sorted(folder.iterdir()) if path.name.isdecimal() and path.is_dir()]
+    runs = [Run(path) for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
+    return sorted(runs, key=lambda run: run.number)
 
 
 def latest_run(name: str, root: Path | None = None) -> Run:
@@ -138,6 +149,17 @@ def new_run(name: str, root: Path | None = None) -> Run:
             return Run(path)
 
 
+def absolute_spec(source: str | Path) -> str:
+    """``source`` so that it means the same from every working folder."""
+    text = str(source)
+    base, _, part = text.rpartition(":")
+    if isinstance(source, str) and (text in BUILTINS or base in BUILTINS):
+        return text
+    if Path(text).expanduser().exists() or not base:
+        return str(Path(text).expanduser().absolute())
+    return f"{Path(base).expanduser().absolute()}:{part}"
+
+
 def data_digest(images: ImageSet) -> str:
     """SHA-256 over the images' content hashes and labels, in order, and the shape they were brought to."""
     digest = hashlib.sha256(repr((tuple(images.images.shape), images.classes)).encode())
@@ -145,3 +167,7 @@ def data_digest(images: ImageSet) -> str:
     if images.labels is not None:
         digest.update(images.labels.numpy().tobytes())
     return digest.hexdigest()
+
+
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode()

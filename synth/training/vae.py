@@ -32,7 +32,7 @@ class VAERecipe(Recipe):
     """Recipe of a variational autoencoder."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "tiny": {"widths": [48, 96], "blocks": 1, "latent": 32},
+        "tiny": {"widths": [48, 96], "blocks": 1, "latent": 64},
         "small": {"widths": [64, 128, 256], "blocks": 1, "latent": 64},
         "base": {"widths": [64, 128, 256, 512], "blocks": 2, "latent": 128},
         "large": {"widths": [128, 256, 512, 512], "blocks": 3, "latent": 256},
@@ -42,17 +42,17 @@ class VAERecipe(Recipe):
         default_factory=list, description="Channels at 1/2, 1/4, ... of the size. Default: by preset."
     )
     blocks: int = Field(1, ge=1, le=16, description="Residual blocks at each of these.")
-    latent: int = Field(32, ge=1, le=1024, description="Dimensions of the latent space.")
+    latent: int = Field(64, ge=1, le=1024, description="Dimensions of the latent space.")
     components: int = Field(
-        16, ge=1, le=256, description="Most Gaussians per class in the density that samples are drawn from."
+        12, ge=1, le=256, description="Most Gaussians per class in the density that samples are drawn from."
     )
     kl_warmup: float = Field(0.1, ge=0, le=1, description="Share of training over which the KL term rises.")
     free_bits: float = Field(0.05, ge=0, description="KL in nats that each latent dimension has for free.")
 
     @model_validator(mode="after")
     def _check_widths(self) -> VAERecipe:
-        if not 1 <= len(self.widths) <= 8 or min(self.widths) < 1 or max(self.widths) > 4096:
-            raise ValueError(f"widths must be 1 to 8 numbers of channels from 1 to 4096, not {self.widths}")
+        if not 1 <= len(self.widths) <= 8 or min(self.widths) < 2 or max(self.widths) > 4096:
+            raise ValueError(f"widths must be 1 to 8 numbers of channels from 2 to 4096, not {self.widths}")
         return self
 
 

@@ -126,7 +126,7 @@ def _synth(*words: str) -> str:
 
 def _command(words: Sequence[str]) -> list[str]:
     """``synth`` of this very environment, whether or not it is on the PATH."""
-    return [sys.executable, "-c", "import sys; from synth.cli import main; sys.exit(main())", *words]
+    return [sys.executable, "-m", "synth", *words]
 
 
 @contextmanager

@@ -15,7 +15,7 @@ HEAVY = ("torch", "lightning", "torchvision", "pydantic", "fastapi", "sklearn", 
 
 
 def _synth(*words: str, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "import sys; from synth.cli import main; sys.exit(main())", *words]
+    command = [sys.executable, "-m", "synth", *words]
     return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
 
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,3 +36,17 @@ def shared(request: pytest.FixtureRequest) -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is missing")
     return folder
+
+
+@pytest.fixture(scope="session")
+def read_png() -> Iterator[Callable[[bytes], Any]]:
+    """``read_png`` of ``strict_png.py`` beside this file."""
+    spec = importlib.util.spec_from_file_location("strict_png", Path(__file__).with_name("strict_png.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # dataclasses look their module up there.
+    sys.modules["strict_png"] = module
+    spec.loader.exec_module(module)
+    yield module.read_png
+    del sys.modules["strict_png"]

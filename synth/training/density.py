@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
+import torch
 
 from synth.errors import NonFiniteError
+from synth.randomness import permutation, stream_id
+from synth.training.em import FLOOR as _FLOOR
+from synth.training.em import fit_by_em
 
 _LEAST_PER_COMPONENT = 8
 """Samples per component, in multiples of the dimension: a covariance takes several times D samples."""
-_FLOOR = 1e-4
-"""Added to every variance, so that no density collapses onto a point."""
+_MOST_ROWS = 20_000
+"""More samples of a class than this make the fit slower and not better."""
+_STREAM = stream_id("training/density")
 
 
 @dataclass(frozen=True)
@@ -74,14 +76,11 @@ def _fit_one(rows: np.ndarray, components: int, seed: int) -> tuple[np.ndarray, 
         away = rows - centre
         covariance = away.T @ away / len(rows) + _FLOOR * np.eye(rows.shape[1])
         return np.ones(1), centre[None], covariance[None]
-    mixture = GaussianMixture(
-        components, covariance_type="full", reg_covar=_FLOOR, max_iter=60, tol=1e-2, random_state=seed % 2**32
-    )
-    with warnings.catch_warnings():
-        # The bound on the steps is one on time; a fit that could still gain a little is as good.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        mixture.fit(rows)
-    return mixture.weights_, mixture.means_, mixture.covariances_
+    if len(rows) > _MOST_ROWS:
+        rows = rows[np.sort(permutation(seed, 0, _STREAM, len(rows))[:_MOST_ROWS])]
+    fitted = fit_by_em(torch.from_numpy(rows.astype(np.float32)), components, seed)
+    shares, centres, covariances = (part.double().numpy() for part in fitted)
+    return shares, centres, covariances
 
 
 def _shrink(covariances: np.ndarray, counts: np.ndarray) -> np.ndarray:

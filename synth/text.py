@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import textwrap
 from collections.abc import Iterable, Sequence
 
 
@@ -16,6 +17,11 @@ def some(names: Sequence[object], limit: int = 10) -> str:
     """The first names, and how many more there are: ``a, b, c and 4 more``."""
     shown = ", ".join(str(name) for name in names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def brief(error: Exception) -> str:
+    """The beginning of an error's text, on one line; that of torch goes on for pages."""
+    return textwrap.shorten(str(error), 200, placeholder=" ...")
 
 
 def plural(count: int, noun: str) -> str:

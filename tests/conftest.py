@@ -1,11 +1,17 @@
-"""What every test gets: a SYNTH_HOME of its own, and no more threads than it needs."""
+"""What every test gets: a SYNTH_HOME of its own, one thread, and generators that are trained in a second."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
+
+from synth.artifacts import Artifact
+from synth.families import get_family
 
 
 @pytest.fixture(autouse=True)
@@ -18,5 +24,66 @@ def synth_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _few_threads() -> None:
-    torch.set_num_threads(2)
+def _one_thread() -> Iterator[None]:
+    """Tiny networks gain nothing from a second thread, and on a busy machine it costs them tenfold."""
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")  # of processes that tests start
+        yield
+
+
+class Tiny:
+    """Sources and recipes for trainings that take about a second."""
+
+    SETTINGS: ClassVar[dict[str, dict[str, Any]]] = {
+        "vae": {"widths": [8, 8], "blocks": 1, "latent": 4, "components": 2},
+    }
+    """By family: the smallest network. A new family is put here and is then held to the contract."""
+
+    def source(
+        self,
+        path: Path,
+        *,
+        count: int = 40,
+        size: tuple[int, int] = (8, 8),
+        channels: int = 1,
+        classes: int = 2,
+        seed: int = 0,
+    ) -> Path:
+        """An .npz file of ``count`` images: a bright block at a random place, brighter with the class."""
+        random = np.random.default_rng(seed)
+        labels = np.arange(count) % max(classes, 1)
+        images = random.integers(0, 40, (count, *size, channels), dtype=np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            top, left = random.integers(0, size[0] - 3), random.integers(0, size[1] - 3)
+            image[top : top + 3, left : left + 3] = 120 + 100 * label // max(classes, 1)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if classes:
+            names = [f"kind{number}" for number in range(classes)]
+            np.savez(path, images=images, labels=labels, class_names=names)
+        else:
+            np.savez(path, images=images)
+        return path
+
+    def recipe(self, family: str = "vae", **changes: Any) -> Any:
+        """Six steps of 16 images, in float32."""
+        values = {"batch_size": 16, "images_seen": 96, "precision": "32", **self.SETTINGS[family], **changes}
+        return get_family(family).load("recipe").model_validate(values)
+
+    def flags(self, family: str = "vae", **changes: Any) -> list[str]:
+        """The same for the command line."""
+        recipe = self.recipe(family, **changes).model_dump(mode="json")
+        names = {"batch_size", "images_seen", "precision", *self.SETTINGS[family], *changes}
+        return [word for name in sorted(names) for word in ("--set", f"{name}={recipe[name]}")]
+
+    def fit(self, source: str | Path, *, name: str = "toy", family: str = "vae", **options: Any) -> Artifact:
+        """Train on the CPU; ``options`` are those of ``synth.fit``."""
+        from synth.training import fit
+
+        recipe = options.pop("recipe", None) or self.recipe(family)
+        return fit(family, source, recipe, name=name, **{"device": "cpu", "save_seconds": 0.0, **options})
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Tiny:
+    return Tiny()

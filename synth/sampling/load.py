@@ -9,6 +9,7 @@ from synth.artifacts import Artifact
 from synth.errors import ArtifactError, NotFoundError
 from synth.families import get_family
 from synth.models.program import ImageShape, Program
+from synth.text import brief
 
 
 def load_program(artifact: Artifact, device: torch.device, dtype: torch.dtype) -> Program:
@@ -33,8 +34,8 @@ def load_program(artifact: Artifact, device: torch.device, dtype: torch.dtype) -
         network.load_state_dict(weights, strict=True, assign=True)
     except (LookupError, ArithmeticError, TypeError, ValueError, RuntimeError) as error:
         raise ArtifactError(
-            f"The weights in {artifact.path} do not fit the network that its manifest describes ({error}). "
-            "Restore the folder from a copy, or train the model again."
+            f"The weights in {artifact.path} do not fit the network that its manifest describes "
+            f"({brief(error)}). Restore the folder from a copy, or train the model again."
         ) from error
     network.requires_grad_(False).eval()
     cast(network, dtype)

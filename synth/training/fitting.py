@@ -19,7 +19,7 @@ from synth.errors import ConfigError, NotFoundError, ResumeError
 from synth.families import get_family
 from synth.models.program import ImageShape
 from synth.sampling import resolve_device, resolve_precision
-from synth.text import plural, some
+from synth.text import brief, plural, some
 from synth.training.batches import KeyedBatches
 from synth.training.budget import Budget
 from synth.training.log import RunLog
@@ -171,7 +171,7 @@ def _train(
             module.load_state_dict(saved["module"])
         except RuntimeError as error:
             raise ResumeError(
-                f"{run.state_file} does not fit the network of this version of synth ({error}). "
+                f"{run.state_file} does not fit the network of this version of synth ({brief(error)}). "
                 "Start a new run without --resume."
             ) from error
         budget = Budget(recipe, saved["images_seen"], saved["seconds"])

@@ -78,6 +78,12 @@ class Recipe(BaseModel):
             raise ValueError("set either minutes or images_seen, not both")
         return self
 
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _read_precision(cls, value: Any) -> Any:
+        """YAML and ``--set`` read ``32`` as a number."""
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
     @field_validator("size", mode="before")
     @classmethod
     def _read_size(cls, value: Any) -> Any:
@@ -119,8 +125,9 @@ def resolve_recipe(
         base: a stored recipe that stands below all of these (used by ``--resume``).
 
     Raises:
-        ConfigError: unknown names (with a suggestion) or values out of range, each named.
-        NotFoundError: unknown family, missing file.
+        ConfigError: unknown names (with a suggestion) or values out of range, each named; a file that is
+            missing or cannot be read.
+        NotFoundError: unknown family.
     """
     recipe_type: type[Recipe] = get_family(family).load("recipe")
     layers = [

@@ -1,0 +1,161 @@
+"""What every family is held to, by its entry in the table, at the smallest settings (tests/conftest.py)."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import synth.training.fitting
+from synth.artifacts import Artifact, Store
+from synth.data import load_images, open_source
+from synth.errors import InterruptedRunError, NonFiniteError
+from synth.families import FAMILIES, get_family
+from synth.sampling import Sampler
+from synth.sampling.noise import draw_noise
+from synth.sampling.sampler import to_uint8
+from synth.training.runs import latest_run
+
+SHAPES = [(1, (9, 13), 3), (3, (9, 13), 0), (3, (8, 8), 2), (1, (8, 8), 0)]
+"""Channels, height and width, classes."""
+TOLERANCE = 1
+"""Levels of 255 between the same sample in two batches, in mode fast and float32."""
+
+
+@dataclass
+class Trained:
+    family: str
+    source: Path
+    artifact: Artifact
+    module: Any
+    sampler: Sampler
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(family, shape) for family in FAMILIES for shape in SHAPES],
+    ids=lambda param: f"{param[0]}-{param[1][0]}x{param[1][1][0]}x{param[1][1][1]}-{param[1][2]}-classes",
+)
+def trained(request, tiny, tmp_path_factory) -> Trained:
+    family, (channels, size, classes) = request.param
+    folder = tmp_path_factory.mktemp("contract")
+    source = tiny.source(folder / "toys.npz", size=size, channels=channels, classes=classes)
+    modules = []
+    preview = synth.training.fitting.preview
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            synth.training.fitting, "preview", lambda module: (modules.append(module), preview(module))[1]
+        )
+        artifact = tiny.fit(source, family=family, store=Store(folder / "store"), runs=folder / "runs")
+    return Trained(family, source, artifact, modules[-1], Sampler(artifact, device="cpu", precision="32"))
+
+
+def distance(first: torch.Tensor, second: torch.Tensor) -> int:
+    return int((first.int() - second.int()).abs().max())
+
+
+def test_the_artifact_says_what_it_was_trained_on(trained):
+    images = load_images(open_source(trained.source))
+    card = trained.artifact.card
+    assert (card.image.channels, card.image.height, card.image.width) == tuple(images.images.shape[1:])
+    assert card.classes == images.classes
+    ids = trained.artifact.training_ids()
+    assert 0 < len(ids) < len(images)  # the rest was kept back to measure on
+    assert ids.contains(images.ids).sum() == len(ids)
+    assert trained.artifact.manifest.network == trained.module.network_config()
+
+
+def test_the_published_weights_make_what_the_trained_ones_make(trained):
+    module, sampler = trained.module, trained.sampler
+    for name, weight in module.average.state_dict().items():
+        assert torch.equal(trained.artifact.weights()[name], weight), name
+    batch = sampler.generate(20, seed=5)
+    program = get_family(trained.family).load("program")(module.average)
+    parameters = {parameter.name: parameter.default for parameter in sampler.parameters}
+    with torch.inference_mode():
+        state = program.begin(draw_noise(program.noise, 5, batch.index), batch.labels, parameters)
+        for i in range(program.steps(parameters)):
+            state = program.step(i, state, batch.labels, parameters)
+        assert torch.equal(to_uint8(program.image(state)), batch.images)
+    assert len(torch.unique(batch.images, dim=0)) == 20
+
+
+def test_a_stopped_and_resumed_training_equals_an_uninterrupted_one(trained, tiny, listen, tmp_path):
+    options = {"family": trained.family, "store": Store(tmp_path / "store"), "runs": tmp_path / "runs"}
+    stop = listen(48, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(InterruptedRunError):
+        tiny.fit(trained.source, reporter=stop, **options)
+    assert stop.seen[-1] < 96
+    resumed = tiny.fit(trained.source, resume=True, reporter=listen(), **options)
+    assert resumed.manifest.digest == trained.artifact.manifest.digest
+    expected = trained.artifact.weights()
+    assert all(torch.equal(weight, expected[name]) for name, weight in resumed.weights().items())
+    assert resumed.manifest.metrics == trained.artifact.manifest.metrics
+
+
+def test_a_sample_depends_on_its_key_alone(trained):
+    sampler = trained.sampler
+    labels = "balanced" if sampler.card.classes else "any"
+    whole = sampler.generate(100, labels=labels, seed=3)
+    for start, count in [(0, 1), (37, 1), (63, 2), (10, 70)]:
+        part = sampler.generate(count, labels=labels, seed=3, start=start)
+        rows = slice(start, start + count)
+        assert torch.equal(part.index, whole.index[rows])
+        assert part.labels is None or torch.equal(part.labels, whole.labels[rows])
+        assert distance(part.images, whole.images[rows]) <= TOLERANCE
+    other = sampler.generate(100, labels=labels, seed=4)
+    assert not torch.equal(other.images, whole.images)
+
+
+def test_exact_samples_are_equal_to_the_byte_whatever_the_batching(trained):
+    sampler = trained.sampler
+    whole = sampler.generate(100, seed=3, mode="exact")
+    for start, count in [(0, 1), (37, 1), (63, 2), (10, 70)]:
+        part = sampler.generate(count, seed=3, start=start, mode="exact")
+        assert torch.equal(part.images, whole.images[start : start + count])
+    assert distance(whole.images, sampler.generate(100, seed=3).images) <= TOLERANCE
+
+
+def test_translations_depend_on_image_and_key_alone(trained):
+    sampler = trained.sampler
+    if not hasattr(get_family(trained.family).load("program"), "begin_from"):
+        pytest.skip(f"{trained.family} makes images from nothing")
+    images = load_images(open_source(trained.source))
+    labels = None if images.labels is None else images.labels.tolist()
+    for mode, tolerance in [("fast", TOLERANCE), ("exact", 0)]:
+        whole = sampler.translate(images.images, labels=labels, seed=3, mode=mode)
+        one = sampler.translate(images.images[7:8], labels=labels and labels[7:8], seed=3, start=7, mode=mode)
+        assert distance(one.images, whole.images[7:8]) <= tolerance
+    last_axis = np.ascontiguousarray(images.images.permute(0, 2, 3, 1).numpy())
+    assert torch.equal(sampler.translate(last_axis, labels=labels, seed=3, mode="exact").images, whole.images)
+    assert not torch.equal(sampler.translate(images.images, labels=labels, seed=4).images, whole.images)
+
+
+def test_a_loss_that_is_not_a_number_ends_the_training_and_loses_nothing(
+    trained, tiny, listen, tmp_path, monkeypatch
+):
+    store = Store(tmp_path / "store")
+    options = {"family": trained.family, "store": store, "runs": tmp_path / "runs"}
+    module_type = get_family(trained.family).load("module")
+    loss = module_type.loss
+
+    def diverging(self, images, labels, position):
+        value, figures = loss(self, images, labels, position)
+        return (value * float("nan") if int(position[0]) >= 64 else value), figures
+
+    monkeypatch.setattr(module_type, "loss", diverging)
+    with pytest.raises(NonFiniteError, match=r"the loss became NaN .* after 64 images.*learning_rate=0\.0"):
+        tiny.fit(trained.source, **options)
+    assert store.list() == []
+    state = latest_run("toy", tmp_path / "runs").load_state()
+    assert state["images_seen"] == 64
+    assert all(weight.isfinite().all() for weight in state["module"].values())
+    monkeypatch.setattr(module_type, "loss", loss)
+    resumed = tiny.fit(trained.source, resume=True, **options)
+    assert resumed.manifest.digest == trained.artifact.manifest.digest

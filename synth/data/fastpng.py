@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from isal import igzip_lib, isal_zlib
@@ -20,9 +20,6 @@ _LEVEL = 1
 # Powers of two of bytes. Where few bytes are zero, matches are short and come by chance, and those from
 # further away cost more bits than the pixels they stand for.
 _WIDE, _NARROW = 12, 8
-
-_BUFFER = 128 * 1024
-"""Bytes filtered at once; one image at least."""
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR = {1: 0, 3: 2}
@@ -69,27 +66,18 @@ def write(images: np.ndarray, texts: Sequence[Mapping[str, str]]) -> list[bytes]
     return files
 
 
-def _filtered(images: np.ndarray) -> Iterator[np.ndarray]:
-    """What is deflated of each image: uint8 [H * (1 + W * C)], each row of pixels led by its filter's number.
-
-    Each lives until the next one is asked for: all lie in one buffer, as fresh memory costs more than the
-    arithmetic.
-    """
+def _filtered(images: np.ndarray) -> np.ndarray:
+    """What is deflated: uint8 [N, H * (1 + W * C)], each row of pixels led by the number of its filter."""
     count, height, width, channels = images.shape
-    size = height * (1 + width * channels)
-    together = max(1, min(_BUFFER // size, count))
-    buffer = np.empty((together, height, 1 + width * channels), np.uint8)
-    buffer[:, 0, 0] = _SUB
-    buffer[:, 1:, 0] = _UP
-    flat = buffer.reshape(together, size)
-    for start in range(0, count, together):
-        some = images[start : start + together]
-        pixels = some.reshape(len(some), height, width * channels)
-        rows = buffer[: len(some), :, 1:]
-        rows[:, 0, :channels] = pixels[:, 0, :channels]
-        np.subtract(pixels[:, 0, channels:], pixels[:, 0, :-channels], out=rows[:, 0, channels:])
-        np.subtract(pixels[:, 1:], pixels[:, :-1], out=rows[:, 1:])
-        yield from flat[: len(some)]
+    pixels = images.reshape(count, height, width * channels)
+    filtered = np.empty((count, height, 1 + width * channels), np.uint8)
+    filtered[:, 0, 0] = _SUB
+    filtered[:, 1:, 0] = _UP
+    rows = filtered[:, :, 1:]
+    rows[:, 0, :channels] = pixels[:, 0, :channels]
+    np.subtract(pixels[:, 0, channels:], pixels[:, 0, :-channels], out=rows[:, 0, channels:])
+    np.subtract(pixels[:, 1:], pixels[:, :-1], out=rows[:, 1:])
+    return filtered.reshape(count, height * (1 + width * channels))
 
 
 def _is_noisy(rows: np.ndarray) -> bool:

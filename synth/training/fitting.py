@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning
-import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
 from synth.artifacts import Artifact, Draft, ImageInfo, Metric, Store, check_name
-from synth.data import ImageSet, load_images, open_source, require_images, split_by_hash
+from synth.data import ImageSet, load_images, open_source, require_images
 from synth.errors import ConfigError, NotFoundError, ResumeError
 from synth.families import get_family
 from synth.models.program import ImageShape
@@ -25,6 +24,7 @@ from synth.training.budget import Budget
 from synth.training.log import RunLog
 from synth.training.loop import Interruption, Loop
 from synth.training.module import GeneratorModule
+from synth.training.parts import pixel_statistics, split
 from synth.training.preview import preview
 from synth.training.recipe import Recipe, check_resumable, make_recipe
 from synth.training.reporter import Reporter, Silent
@@ -163,7 +163,7 @@ def _train(
     save_seconds: float,
     tell: Reporter,
 ) -> Artifact:
-    training, validation = _split(images, recipe.validation)
+    training, validation, measured_on = split(images, recipe.validation)
     saved = run.load_state() if run.state_file.exists() else None
     budget = Budget(recipe)
     if saved is not None:
@@ -192,24 +192,11 @@ def _train(
         with interruption.at_once(budget.images_seen):
             module.to(device)
             module.complete(training)
-            metrics = module.measure(validation)
+            metrics = module.measure(validation, measured_on)
             log.figures(budget.images_seen, {name: metric.value for name, metric in metrics.items()})
         artifact = _publish(recipe, module, training, budget, metrics, name, store, tell)
         run.update(artifact=artifact.manifest.reference)
         return artifact
-
-
-def _split(images: ImageSet, share: float) -> tuple[ImageSet, ImageSet]:
-    """Training and validation images; what is too small to be shared out serves as both."""
-    labels = None if images.labels is None else images.labels.numpy()
-    parts = split_by_hash(images.ids, {"train": 1.0 - share, "validation": share}, labels)
-    train, validation = parts["train"], parts["validation"]
-    if labels is not None:
-        alone = validation[~np.isin(labels[validation], labels[train])]
-        train = np.sort(np.concatenate([train, alone]))
-    if not len(validation):
-        validation = train
-    return images.subset(train), images.subset(validation)
 
 
 def _build(family: str, recipe: Recipe, images: ImageSet) -> GeneratorModule:
@@ -260,7 +247,7 @@ def _publish(
     store: Store,
     tell: Reporter,
 ) -> Artifact:
-    pixels = training.images.float().div_(255.0)
+    pixel_mean, pixel_std = pixel_statistics(training.images)
     draft = Draft(
         family=module.family,
         network=module.network_config(),
@@ -275,8 +262,8 @@ def _publish(
         seconds=round(budget.seconds, 1),
         ids=training.ids,
         class_counts=training.class_counts,
-        pixel_mean=pixels.mean(dim=(0, 2, 3)).tolist(),
-        pixel_std=pixels.std(dim=(0, 2, 3)).tolist(),
+        pixel_mean=pixel_mean,
+        pixel_std=pixel_std,
         metrics=dict(metrics),
         preview=preview(module),
     )

@@ -56,8 +56,8 @@ class GeneratorModule(lightning.LightningModule):
         """Fit what is not learned by gradients on ``average``, from at most ``limit`` images."""
 
     @abstractmethod
-    def measure(self, images: ImageSet) -> Mapping[str, Metric]:
-        """Figures of ``average`` on images that it was not trained on."""
+    def measure(self, images: ImageSet, kind: str) -> Mapping[str, Metric]:
+        """Figures of ``average`` on images; ``kind`` says which they are ("validation images")."""
 
     def training_step(self, batch: TrainingBatch, _: int) -> Tensor:
         images = batch.images.to(torch.float32) / 127.5 - 1.0

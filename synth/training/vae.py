@@ -100,7 +100,7 @@ class VAEModule(GeneratorModule):
         density.factors[:, : mixture.factors.shape[1]] = torch.from_numpy(mixture.factors)
 
     @torch.inference_mode()
-    def measure(self, images: ImageSet) -> Mapping[str, Metric]:
+    def measure(self, images: ImageSet, kind: str) -> Mapping[str, Metric]:
         means, log_variances = self._encode(images)
         errors = []
         for at in range(0, len(images), _CHUNK):
@@ -110,7 +110,7 @@ class VAEModule(GeneratorModule):
                 output = cast(VAE, self.average).decoder(means[rows].to(real), labels)
             errors.append((output.float() - real).square().mean(dim=(1, 2, 3)).cpu())
         kl = 0.5 * (means.square() + log_variances.exp() - 1.0 - log_variances).sum(dim=1)
-        how = f"{len(images)} validation images, averaged weights"
+        how = f"{len(images)} {kind}, averaged weights"
         return {
             "reconstruction_rmse": Metric(
                 value=float(torch.cat(errors).mean().sqrt()) / 2,

@@ -78,7 +78,7 @@ def test_a_stopped_run_goes_on_with_nothing_but_its_name(train, run, photos, tmp
     monkeypatch.chdir(source.parent)
     measure = VAEModule.measure
 
-    def interrupted(self, images):
+    def interrupted(self, images, kind):
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(VAEModule, "measure", interrupted)

@@ -7,8 +7,10 @@ import torch
 from PIL import Image
 
 from synth.artifacts import Store
+from synth.data import load_images, open_source
 from synth.errors import ConfigError, DeviceError, NonFiniteError, SourceError
 from synth.sampling import Sampler
+from synth.training.parts import split
 from synth.training.runs import absolute_spec, all_runs, latest_run
 from synth.training.vae import VAEModule
 
@@ -51,11 +53,23 @@ def test_too_few_images_are_refused_before_anything_is_written(tiny, tmp_path, s
     assert not synth_home.exists()
 
 
-def test_every_class_is_trained_on_however_rare(tiny, tmp_path):
-    source = tiny.source(tmp_path / "rare.npz", count=20, classes=10)
-    counts = tiny.fit(source).manifest.training.class_counts
-    assert len(counts) == 10
-    assert min(counts) >= 1
+@pytest.mark.parametrize(("count", "classes"), [(20, 10), (40, 2), (16, 0), (60, 40)])
+def test_images_are_kept_back_but_no_class_as_a_whole(tiny, tmp_path, count, classes):
+    images = load_images(open_source(tiny.source(tmp_path / "rare.npz", count=count, classes=classes)))
+    training, validation, measured_on = split(images, 0.3)
+    assert training.labels is None or set(training.labels.tolist()) == set(range(classes))
+    assert not set(training.ids) & set(validation.ids)
+    assert len(training) + len(validation) == count
+    assert measured_on == "validation images"
+
+
+def test_where_none_can_be_kept_back_the_metrics_say_so(tiny, tmp_path):
+    images = load_images(open_source(tiny.source(tmp_path / "each.npz", count=16, classes=16)))
+    training, validation, measured_on = split(images, 0.3)
+    assert training.ids == validation.ids == images.ids
+    assert measured_on == "training images, since none could be kept back"
+    for metric in tiny.fit(tmp_path / "each.npz").manifest.metrics.values():
+        assert "16 training images, since none could be kept back" in metric.how
 
 
 def test_the_resolved_recipe_is_written_into_run_and_artifact(tiny, source):
@@ -68,10 +82,15 @@ def test_the_resolved_recipe_is_written_into_run_and_artifact(tiny, source):
 
 
 def test_statistics_and_metrics_describe_the_training_images(tiny, source):
-    training = tiny.fit(source).manifest.training
-    assert 0 < training.pixel_mean[0] < 1
-    assert 0 < training.pixel_std[0] < 1
-    assert sum(training.class_counts) == training.images < 40
+    manifest = tiny.fit(source).manifest
+    training = split(load_images(open_source(source)), manifest.recipe["validation"]).training
+    pixels = training.images.double() / 255
+    written = manifest.training
+    assert written.pixel_mean == pytest.approx([pixels.mean().item()])
+    assert written.pixel_std == pytest.approx([pixels.std(correction=0).item()])
+    assert written.class_counts == training.class_counts
+    assert written.images == len(training) < 40
+    assert all(metric.how.find("validation images") > 0 for metric in manifest.metrics.values())
 
 
 def test_the_reporter_hears_of_the_end(tiny, source, listen):

@@ -128,7 +128,7 @@ def test_a_second_ctrl_c_stops_at_once(tiny, source, listen):
 def test_ctrl_c_after_the_last_step_stops_at_once_and_the_rest_is_done_by_resume(
     tiny, source, finished, monkeypatch, phase
 ):
-    def interrupted(self, images, limit=None):
+    def interrupted(self, images, kind="", limit=None):
         if limit is None:
             os.kill(os.getpid(), signal.SIGINT)
 

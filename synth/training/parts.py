@@ -1,0 +1,49 @@
+"""Which images are trained on, which are kept back to measure on, and what they look like in numbers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synth.data import ImageSet, split_by_hash
+
+
+class Parts(NamedTuple):
+    """``measured_on`` says what ``validation`` holds: where nothing can be kept back, the training images."""
+
+    training: ImageSet
+    validation: ImageSet
+    measured_on: str
+
+
+def split(images: ImageSet, share: float) -> Parts:
+    """Keep ``share`` of the images back, by content hash, but no class as a whole."""
+    labels = None if images.labels is None else images.labels.numpy()
+    parts = split_by_hash(images.ids, {"train": 1.0 - share, "validation": share}, labels)
+    train, validation = parts["train"], parts["validation"]
+    if labels is not None:
+        alone = ~np.isin(labels[validation], labels[train])
+        train = np.sort(np.concatenate([train, validation[alone]]))
+        validation = validation[~alone]
+    training = images.subset(train)
+    if not len(validation):
+        return Parts(training, training, "training images, since none could be kept back")
+    return Parts(training, images.subset(validation), "validation images")
+
+
+def pixel_statistics(images: Tensor) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel of uint8 [N, C, H, W], with 255 as 1.
+
+    From counts of the 256 levels, so that no float copy of all images is made.
+    """
+    levels = torch.arange(256, dtype=torch.float64) / 255.0
+    means, deviations = [], []
+    for channel in images.unbind(dim=1):
+        shares = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
+        mean = (shares * levels).sum()
+        means.append(float(mean))
+        deviations.append(float((shares * (levels - mean).square()).sum().sqrt()))
+    return means, deviations

@@ -16,6 +16,7 @@ from synth.serving.answers import GenerationAnswer
 from synth.serving.body_limit import BodyLimitMiddleware
 from synth.serving.documentation import describe
 from synth.serving.engine import Engine, Generation
+from synth.serving.memory import Memory
 from synth.serving.problems import Problem, install_problem_handlers
 from synth.serving.registry import OpenGenerator, Registry
 from synth.serving.request_id import RequestIdMiddleware
@@ -62,7 +63,7 @@ def create_app(settings: ServerSettings, *, open_generator: OpenGenerator | None
         await engine.shut_down(settings.drain_seconds)
 
     app = FastAPI(title="synth", version=synth.__version__, description=_DESCRIPTION, lifespan=lifespan)
-    app.state.services = Services(settings, registry, engine)
+    app.state.services = Services(settings, registry, engine, Memory(settings.max_bytes_in_flight))
     for module in (welcome, health, models, generations):
         app.include_router(module.router)
     install_problem_handlers(app)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -41,6 +41,34 @@ class _Ticket:
     answer: asyncio.Future[Batch]
 
 
+class _Line:
+    """Those whose turn has not come, first come, first served. For any thread."""
+
+    def __init__(self) -> None:
+        self._tickets: deque[_Ticket | None] = deque()
+        self._grown = threading.Condition()
+
+    def join(self, ticket: _Ticket | None) -> None:
+        """Stand at the end; None tells ``next`` that nobody follows."""
+        with self._grown:
+            self._tickets.append(ticket)
+            self._grown.notify()
+
+    def leave(self, ticket: _Ticket) -> bool:
+        """Whether it still stood there."""
+        with self._grown:
+            if ticket in self._tickets:
+                self._tickets.remove(ticket)
+                return True
+            return False
+
+    def next(self) -> _Ticket | None:
+        """Take the first, once there is one."""
+        with self._grown:
+            self._grown.wait_for(lambda: self._tickets)
+            return self._tickets.popleft()
+
+
 class Engine:
     """Runs generations one after the other on a thread of its own.
 
@@ -52,7 +80,7 @@ class Engine:
         """``queue_limit``: how many generations may wait or run at once."""
         self._run = run
         self._limit = queue_limit
-        self._queue: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
+        self._line = _Line()
         self._held: set[_Ticket] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -73,7 +101,8 @@ class Engine:
         self._state = "ready"
 
     async def submit(self, work: Generation) -> Batch:
-        """Run ``work`` when its turn comes. If the caller is cancelled before that, it is never run.
+        """Run ``work`` when its turn comes. If the caller is cancelled before that, it is never run, and its
+        place is free at once.
 
         Raises:
             OverloadError: the queue is full, or the engine is being shut down.
@@ -89,8 +118,13 @@ class Engine:
         ticket = _Ticket(work, self._loop.create_future())
         self._held.add(ticket)
         self._idle.clear()
-        self._queue.put(ticket)
-        return await ticket.answer
+        self._line.join(ticket)
+        try:
+            return await ticket.answer
+        except asyncio.CancelledError:
+            if self._line.leave(ticket):
+                self._let_go(ticket)
+            raise
 
     async def shut_down(self, seconds: float) -> None:
         """Refuse new work, finish what was accepted for up to ``seconds``, and refuse the rest."""
@@ -102,7 +136,7 @@ class Engine:
         except TimeoutError:
             self.abandon()
         self._state = "stopped"
-        self._queue.put(None)
+        self._line.join(None)
 
     def abandon(self) -> None:
         """Give up everything that is not finished; those who wait for it are told."""
@@ -118,9 +152,7 @@ class Engine:
 
     def _finish(self, ticket: _Ticket, result: Batch | Exception, seconds: float) -> None:
         self._mean_seconds += 0.2 * (seconds - self._mean_seconds)
-        self._held.discard(ticket)
-        if not self._held:
-            self._idle.set()
+        self._let_go(ticket)
         if ticket.answer.done():  # cancelled or abandoned meanwhile
             return
         if isinstance(result, Exception):
@@ -128,9 +160,14 @@ class Engine:
         else:
             ticket.answer.set_result(result)
 
+    def _let_go(self, ticket: _Ticket) -> None:
+        self._held.discard(ticket)
+        if not self._held:
+            self._idle.set()
+
     def _work(self) -> None:
         """The engine's thread."""
-        while self._process(self._queue.get()):
+        while self._process(self._line.next()):
             pass
 
     def _process(self, ticket: _Ticket | None) -> bool:

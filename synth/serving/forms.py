@@ -15,6 +15,8 @@ from synth.data.layout import npz_columns, npz_constants, write_tar
 from synth.data.png import encode_batch
 from synth.data.provenance import png_texts, sample_records
 
+_BYTES_BESIDE_PIXELS = 8192
+"""Of memory for each image: its texts, records and headers, in all the copies that are made of them."""
 _LONGEST_LABELS = 4096
 """Characters: many clients and proxies refuse headers of 8 KB, so that long lists are left to the bodies."""
 
@@ -26,9 +28,15 @@ class Form:
     name: str
     media_type: str
     encode: Callable[[Batch], bytes]
+    copies: int
+    """Of the pixels in memory at once while they are encoded, the raw ones included, if they are noise."""
     single: bool = False
     """Holds exactly one image."""
     labels_in_body: bool = True
+
+    def memory(self, image_bytes: int) -> int:
+        """Bytes of memory that each image of ``image_bytes`` raw bytes takes at the most until it is sent."""
+        return self.copies * image_bytes + _BYTES_BESIDE_PIXELS
 
 
 @dataclass(frozen=True)
@@ -123,11 +131,11 @@ def _raw(batch: Batch) -> bytes:
 FORMS: dict[str, Form] = {
     form.name: form
     for form in (
-        Form("png", "image/png", _png, single=True),
-        Form("json", "application/json", _json),
-        Form("tar", "application/x-tar", _tar),
-        Form("npz", "application/x-npz", _npz),
-        Form("raw", "application/octet-stream", _raw, labels_in_body=False),
+        Form("png", "image/png", _png, copies=4, single=True),
+        Form("json", "application/json", _json, copies=6),
+        Form("tar", "application/x-tar", _tar, copies=4),
+        Form("npz", "application/x-npz", _npz, copies=4),
+        Form("raw", "application/octet-stream", _raw, copies=3, labels_in_body=False),
     )
 }
 """In order of preference: what a client gets that does not say."""

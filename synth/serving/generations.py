@@ -11,9 +11,10 @@ from starlette.responses import Response
 
 from synth.artifacts import Artifact
 from synth.serving.answers import GenerationAnswer
+from synth.serving.delivery import Delivery
 from synth.serving.documentation import header, problems, reference
 from synth.serving.engine import Generation
-from synth.serving.forms import FORMS, encode_answer
+from synth.serving.forms import FORMS, Form
 from synth.serving.negotiation import choose_form
 from synth.serving.problems import TooLargeError
 from synth.serving.requests import GenerationRequest
@@ -78,7 +79,7 @@ async def generate(
     form = choose_form(body.format, ",".join(request.headers.getlist("accept")), body.count)
     _check_count(body.count, services.settings)
     artifact = await asyncio.to_thread(services.registry.find, body.model)
-    _check_bytes(body.count, artifact, services.settings)
+    size = _memory(body.count, artifact, form, services.settings)
     work = Generation(
         artifact=artifact,
         count=body.count,
@@ -88,9 +89,7 @@ async def generate(
         mode=body.mode,
         parameters=body.parameters,
     )
-    batch = await services.engine.submit(work)
-    answer = await asyncio.to_thread(encode_answer, batch, form)
-    return Response(answer.body, media_type=answer.media_type, headers=answer.headers)
+    return Delivery(services.engine, services.memory, work, form, size)
 
 
 def _check_count(count: int, settings: ServerSettings) -> None:
@@ -102,12 +101,18 @@ def _check_count(count: int, settings: ServerSettings) -> None:
         )
 
 
-def _check_bytes(count: int, artifact: Artifact, settings: ServerSettings) -> None:
+def _memory(count: int, artifact: Artifact, form: Form, settings: ServerSettings) -> int:
+    """Bytes of memory that the answer takes at the most; TooLargeError if that can never be had."""
     image = artifact.manifest.image
     each = image.height * image.width * image.channels
-    if count * each > settings.max_response_bytes:
-        fitting = max(settings.max_response_bytes // each, 1)
-        raise TooLargeError(
-            f"{count:,} images of {each:,} bytes are more than the {settings.max_response_bytes:,} bytes "
-            f"that one answer may have. Ask for {fitting:,} at a time, going on with start."
+    fitting = min(settings.max_response_bytes // each, settings.max_bytes_in_flight // form.memory(each))
+    if count > fitting:
+        remedy = (
+            f"Ask for {fitting:,} at a time, going on with start."
+            if fitting
+            else "The server needs a higher SYNTH_MAX_RESPONSE_BYTES or SYNTH_MAX_BYTES_IN_FLIGHT for it."
         )
+        raise TooLargeError(
+            f"{count:,} images of {each:,} bytes as {form.name} are more than one answer may have. {remedy}"
+        )
+    return count * form.memory(each)

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from synth.serving.engine import Engine
+from synth.serving.memory import Memory
 from synth.serving.registry import Registry
 from synth.serving.settings import ServerSettings
 
@@ -19,6 +20,7 @@ class Services:
     settings: ServerSettings
     registry: Registry
     engine: Engine
+    memory: Memory
 
 
 def services_of(request: Request) -> Services:

@@ -29,6 +29,9 @@ class ServerSettings(BaseSettings):
     max_images_per_request: int = Field(default=4096, ge=1)
     max_response_bytes: int = Field(default=256 * 2**20, ge=1)
     """Raw pixels of one answer: count x height x width x channels."""
+    max_bytes_in_flight: int = Field(default=2 * 2**30, ge=1)
+    """Memory of all answers that are waited for, made, encoded or sent: at the most several times their raw
+    pixels. Further requests are refused with 503."""
     max_body_bytes: int = Field(default=2**20, ge=1)
     queue_limit: int = Field(default=64, ge=1)
     """Requests that are waiting or running; further ones are refused with 503."""

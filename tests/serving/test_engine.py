@@ -83,19 +83,38 @@ def test_those_who_wait_too_long_at_the_end_are_told(gate):
     asyncio.run(scenario())
 
 
-def test_what_is_cancelled_while_it_waits_is_never_run(gate):
+def test_what_is_cancelled_while_it_waits_is_never_run_and_makes_room_at_once(gate):
     async def scenario() -> None:
         run = Recorder(gate)
-        engine = Engine(run, queue_limit=8)
+        engine = Engine(run, queue_limit=2)
         engine.start()
-        first, second, third = (asyncio.create_task(engine.submit(work(seed))) for seed in range(3))
+        first, second = (asyncio.create_task(engine.submit(work(seed))) for seed in range(2))
         await entered(gate)
+        with pytest.raises(OverloadError, match="queue is full"):
+            await engine.submit(work(2))
         second.cancel()
         await asyncio.gather(second, return_exceptions=True)
+        third = asyncio.create_task(engine.submit(work(2)))
         gate.open.set()
         assert await asyncio.gather(first, third) == [0, 2]
         assert run.seeds == [0, 2]
         await engine.shut_down(1)
+
+    asyncio.run(scenario())
+
+
+def test_what_is_cancelled_while_it_runs_counts_until_it_is_finished(gate):
+    async def scenario() -> None:
+        engine = Engine(Recorder(gate), queue_limit=1)
+        engine.start()
+        running = asyncio.create_task(engine.submit(work(0)))
+        await entered(gate)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        with pytest.raises(OverloadError, match="queue is full"):
+            await engine.submit(work(1))
+        gate.open.set()
+        await engine.shut_down(30)
 
     asyncio.run(scenario())
 

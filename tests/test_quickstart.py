@@ -32,7 +32,7 @@ def test_it_goes_from_real_images_to_a_batch_over_http_and_does_so_twice(tmp_pat
         assert f"$ synth generate quickstart@{version} " in done.stdout
     out = tmp_path / "quickstart"
     assert len(list((out / "data").glob("*/*.png"))) == 1_000
-    with Image.open(out / "real-above-synthetic-below.png") as picture:
+    with Image.open(out / "real-above-synthetic.png") as picture:
         assert min(picture.size) > 400
     assert Store().versions("quickstart") == [1, 2]
 

@@ -81,7 +81,7 @@ def main() -> None:
         batch = _fetch(address, model)
 
     _step("Compare")
-    picture = out / "real-above-synthetic-below.png"
+    picture = out / "real-above-synthetic.png"
     _compare(data, batch).save(picture)
     _say_what_next(model, folder, picture, time.monotonic() - began)
 
@@ -236,7 +236,7 @@ What next (synth is in .venv/bin):
   curl http://127.0.0.1:8000/v1/images/generations -H 'Content-Type: application/json' \\
     -H 'Accept: application/x-tar' -d '{body}' -o batch.tar
   python -c 'from synth import Sampler; print(Sampler.open("{NAME}").generate(8, seed=4).images.shape)'
-  synth train vae --data YOUR/FOLDER --name mine --minutes 10"""
+  synth train vae --data YOUR/FOLDER --name mine --size 64 --minutes 10"""
     )
 
 

@@ -36,6 +36,15 @@ def worker_threads() -> int:
     return usable_cpus() if quota is None else max(1, min(usable_cpus(), int(quota)))
 
 
+def available_memory(meminfo: Path = Path("/proc/meminfo")) -> int | None:
+    """Bytes that can be taken without swapping, as Linux estimates it; None where it does not say."""
+    for line in _lines(meminfo):
+        name, _, value = line.partition(":")
+        if name == "MemAvailable":
+            return int(value.split()[0]) * 1024
+    return None
+
+
 def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """The processor's name for people."""
     for line in _lines(cpuinfo):

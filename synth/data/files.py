@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +16,7 @@ from synth.data.pixels import content_id
 from synth.data.sample import Sample, SourceInfo
 from synth.data.source import row_number
 from synth.errors import UnreadableError
+from synth.machine import worker_threads
 from synth.text import plural, some
 
 T = TypeVar("T")
@@ -92,6 +92,9 @@ class FileSource:
     def labels(self) -> np.ndarray | None:
         self._settle()
         return self._labels
+
+    def at_most(self) -> int:
+        return len(self._files)
 
     def __len__(self) -> int:
         self._settle()
@@ -176,7 +179,7 @@ def _list_failures(failures: Sequence[tuple[ImageFile, str]]) -> str:
 
 def _in_threads(function: Callable[[A], T], items: Iterable[A]) -> Iterator[T]:
     """``map`` in several threads, in order, never far ahead of the consumer, so that memory stays bounded."""
-    threads = min(_MOST_THREADS, os.cpu_count() or 1)
+    threads = min(_MOST_THREADS, worker_threads())
     waiting: deque[Future[T]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
     try:

@@ -12,10 +12,13 @@ from torch import Tensor
 
 from synth.data.source import Source
 from synth.errors import ConfigError, SourceError
+from synth.machine import available_memory
 from synth.text import plural
 
 MINIMUM_IMAGES = 16
 """Fewer images than this are refused for training."""
+LARGEST_OWN_SIDE = 128
+"""Training takes the images' own size up to so many pixels a side; beyond, it asks for one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +71,11 @@ class _Fitted:
 
 
 def load_images(
-    source: Source, *, size: tuple[int, int] | None = None, channels: int | None = None
+    source: Source,
+    *,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    largest_own_side: int | None = None,
 ) -> ImageSet:
     """Decode a whole source, once, into one tensor.
 
@@ -77,10 +84,12 @@ def load_images(
             their shorter side fits, and cropped at the centre; smaller ones are enlarged. None: the images'
             own size, which must then be the same for all.
         channels: 1 or 3. None: 1 if every image is grey, 3 otherwise.
+        largest_own_side: without ``size``, larger images are refused; None takes them all.
 
     Raises:
         ConfigError: a size or number of channels that cannot be.
-        SourceError: images of several sizes without ``size``; the message names two of them.
+        SourceError: images of several sizes, or too large ones, without ``size``; or more than fit into
+            memory. The message says which.
         UnreadableError: files that cannot be decoded; the message names them.
     """
     if size is not None and (len(size) != 2 or min(size) < 1):
@@ -94,6 +103,8 @@ def load_images(
         # At once, and not at the end: a folder of large photographs may not fit into memory.
         if size is None and image.shape[:2] != first[1]:
             raise _mixed_sizes(source.info.spec, first, (origin, image.shape[:2]))
+        if not fitted:
+            _check_first(image, source.at_most(), size, largest_own_side)
         fitted.append(image)
     if not fitted:
         raise SourceError(f"There are no images in {source.info.spec}.")
@@ -108,6 +119,24 @@ def load_images(
         notes=info.notes + _notes(shapes, size, depth),
         source=info.spec,
     )
+
+
+def _check_first(
+    image: _Fitted, count: int, size: tuple[int, int] | None, largest_own_side: int | None
+) -> None:
+    """What can be said of all images once the first is decoded, before hours are spent on the others."""
+    height, width = image.pixels.shape[:2]
+    if size is None and largest_own_side is not None and max(height, width) > largest_own_side:
+        raise SourceError(
+            f"The images are {height} x {width} pixels, and training at their own size stops at "
+            f"{largest_own_side} a side. Choose one, such as --size 64."
+        )
+    needed, there = count * image.pixels.nbytes, available_memory()
+    if there is not None and needed > there:
+        raise SourceError(
+            f"{count:,} images of {height} x {width} take {needed / 2**30:.1f} GiB in memory, and "
+            f"{there / 2**30:.1f} are free. Use a smaller --size, or fewer images."
+        )
 
 
 def require_images(image_set: ImageSet, minimum: int = MINIMUM_IMAGES) -> None:

@@ -40,6 +40,10 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
+    def at_most(self) -> int:
+        """No fewer than ``len``, and known without decoding anything."""
+        ...
+
     def __getitem__(self, position: int) -> Sample:
         """One sample; IndexError beyond the end, UnreadableError where its file cannot be decoded."""
         ...
@@ -99,6 +103,9 @@ class ArraySource:
     @property
     def labels(self) -> np.ndarray | None:
         return self._labels
+
+    def at_most(self) -> int:
+        return len(self)
 
     def __len__(self) -> int:
         return len(self._images)

@@ -53,7 +53,7 @@ class Plan:
         check_seed(self.seed)
         for name, least in (("count", 1), ("start", 0), ("shard_size", 1)):
             _check_integer(name, getattr(self, name), least)
-        if self.start + self.count - 1 > MAX_INDEX:
+        if self.start + self.count > MAX_INDEX:
             raise UsageError(
                 f"start {self.start} plus count {self.count} goes past the last index, 2**63 - 1."
             )

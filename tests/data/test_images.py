@@ -34,6 +34,21 @@ def test_mixed_sizes_without_a_size_name_two_files_and_the_remedy(tmp_path, save
         load_images(open_source(tmp_path))
 
 
+def test_images_too_large_to_be_taken_as_they_are_ask_for_a_size(tmp_path, save):
+    save("a.png", size=(8, 30))
+    with pytest.raises(SourceError, match=r"are 8 x 30 pixels.*stops at 20 a side.*--size 64"):
+        load_images(open_source(tmp_path), largest_own_side=20)
+    assert load_images(open_source(tmp_path), largest_own_side=30).images.shape == (1, 3, 8, 30)
+    assert load_images(open_source(tmp_path), size=(40, 40), largest_own_side=20).images.shape[2:] == (40, 40)
+
+
+def test_more_images_than_memory_are_refused_before_they_are_read(tmp_path, save, monkeypatch):
+    save("a.png", size=(8, 8))
+    monkeypatch.setattr("synth.data.images.available_memory", lambda: 100)
+    with pytest.raises(SourceError, match=r"1 images of 8 x 8 take .* Use a smaller --size, or fewer images"):
+        load_images(open_source(tmp_path))
+
+
 def test_images_are_resized_and_cropped_at_the_centre_and_exact_ones_untouched(tmp_path, save):
     exact = save("a.png", size=(16, 16))
     save("c.png", size=(8, 8))

@@ -48,7 +48,7 @@ def test_labels_that_do_not_fit_are_refused_at_once(fake, classes, labels):
         {"count": 0},
         {"count": 1.5},
         {"start": -1},
-        {"start": MAX_INDEX, "count": 2},
+        {"start": MAX_INDEX - 1, "count": 2},
         {"seed": -1},
         {"seed": 2**64},
         {"shard_size": 0},

@@ -24,11 +24,12 @@ def synth_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> Iterator[None]:
+def _one_thread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tiny networks gain nothing from a second thread, and on a busy machine it costs them tenfold."""
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")  # of processes that tests start
+        patch.setenv("SYNTH_HOME", str(tmp_path_factory.mktemp("home")))  # of fixtures that outlive a test
         yield
 
 

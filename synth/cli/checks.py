@@ -53,6 +53,7 @@ def check_all() -> list[Check]:
         check_cuda(),
         check_data(),
         check_store(),
+        check_tuning(),
     ]
 
 
@@ -165,6 +166,26 @@ def check_store() -> Check:
         remedy = f"synth models list says what is wrong; synth models remove {damaged[0]} deletes one"
         return Check("store", "warning", f"{detail}; damaged: {some(damaged)}", remedy, facts)
     return Check("store", "ok", detail, None, facts)
+
+
+def check_tuning() -> Check:
+    """How models are run on this machine, as far as it has been measured."""
+    from synth.sampling import tuning_cache
+
+    entries = tuning_cache.entries()
+    if not entries:
+        return Check("tuning", "ok", "no model has been run yet; the first time it is measured how", None, {})
+    lines = []
+    for kept in entries:
+        tuning = kept.tuning
+        rate = max(size / seconds for size, seconds in tuning.seconds.items())
+        trials = [f"{one.engine} {one.layout} {one.images_per_second:,.0f}" for one in tuning.trials]
+        lines.append(
+            f"{kept.model} in {kept.key.get('precision')}: {tuning.engine}, {tuning.layout}, batches of up "
+            f"to {max(tuning.seconds)}, {rate:,.0f} images/s (tried, images/s: {some(trials)})"
+        )
+    facts = {"models": [kept.model_dump(mode="json") for kept in entries]}
+    return Check("tuning", "ok", some(lines), None, facts)
 
 
 def _existing(folder: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -71,6 +71,7 @@ class Program(Protocol):
         """float [N, C, H, W] in [-1, 1]."""
 
 
+@runtime_checkable
 class Translator(Protocol):
     """A program whose state begins from images instead of noise alone."""
 

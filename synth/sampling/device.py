@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from synth.batch import Precision
 from synth.errors import DeviceError
+from synth.machine import cpu_features, cpu_name, worker_threads
 
 DTYPES: dict[Precision, torch.dtype] = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
 
@@ -58,14 +57,18 @@ def has_bf16(device: torch.device) -> bool:
     """Whether the device has instructions for bf16: CUDA from compute capability 8.0, CPUs by their flags."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return bool({"avx512_bf16", "amx_bf16"} & cpu_flags())
+    return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(cpu_features()))
 
 
-def cpu_flags() -> frozenset[str]:
-    """The instruction sets of the processor as Linux names them; empty where they cannot be read."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return frozenset()
-    flags = next((line.partition(":")[2] for line in lines if line.startswith(("flags", "Features"))), "")
-    return frozenset(flags.split())
+def device_name(device: torch.device) -> str:
+    """The kind of processor, as its maker calls it."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
+
+
+def use_granted_threads() -> None:
+    """Let torch use no more threads than the affinity mask and the control group's quota allow.
+
+    More would only wait for each other. A smaller number that was set before is left alone.
+    """
+    if torch.get_num_threads() > worker_threads():
+        torch.set_num_threads(worker_threads())

@@ -1,4 +1,4 @@
-"""From an artifact to a program on a device."""
+"""From an artifact to a network that is ready to be run."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from torch import nn
 from synth.artifacts import Artifact
 from synth.errors import ArtifactError, NotFoundError
 from synth.families import get_family
-from synth.models.program import ImageShape, Program
+from synth.models.program import ImageShape
+from synth.sampling.core import Model
 from synth.text import brief
 
 
-def load_program(artifact: Artifact, device: torch.device, dtype: torch.dtype) -> Program:
-    """Build the family's network, fill it with the artifact's weights and cast it once to ``dtype``.
+def load_model(artifact: Artifact) -> Model:
+    """Build the family's network and fill it with the artifact's weights, in float32 on the CPU.
 
     Raises ArtifactError where the family is unknown to this version of synth, or the weights do not fit.
     """
@@ -26,29 +27,16 @@ def load_program(artifact: Artifact, device: torch.device, dtype: torch.dtype) -
             "does not know. Upgrade synth."
         ) from error
     shape = ImageShape(manifest.image.channels, manifest.image.height, manifest.image.width)
+    classes = len(manifest.classes or ())
     weights = artifact.weights()
     try:
         # On the meta device nothing is allocated or initialised that the weights replace anyway.
         with torch.device("meta"):
-            network: nn.Module = family.load("network")(manifest.network, shape, len(manifest.classes or ()))
+            network: nn.Module = family.load("network")(manifest.network, shape, classes)
         network.load_state_dict(weights, strict=True, assign=True)
     except (LookupError, ArithmeticError, TypeError, ValueError, RuntimeError) as error:
         raise ArtifactError(
             f"The weights in {artifact.path} do not fit the network that its manifest describes "
             f"({brief(error)}). Restore the folder from a copy, or train the model again."
         ) from error
-    network.requires_grad_(False).eval()
-    cast(network, dtype)
-    program: Program = family.load("program")(network.to(device))
-    return program
-
-
-def cast(network: nn.Module, dtype: torch.dtype) -> None:
-    """Turn all floating-point weights into ``dtype``; modules with ``full_precision = True`` stay."""
-    if getattr(network, "full_precision", False):
-        return
-    for tensor in (*network.parameters(recurse=False), *network.buffers(recurse=False)):
-        if tensor.is_floating_point():
-            tensor.data = tensor.data.to(dtype)
-    for child in network.children():
-        cast(child, dtype)
+    return Model(network.requires_grad_(False).eval(), family.load("program"), shape, classes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Iterator, Mapping
 from numbers import Real
@@ -13,20 +12,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import synth
 from synth.artifacts import Artifact, ModelCard, Store
 from synth.batch import Batch, Fingerprint, Mode
 from synth.errors import UsageError
 from synth.labels import Labels, resolve_labels
-from synth.models.program import Parameter, Program
+from synth.models.program import Parameter, Translator
 from synth.randomness import MAX_INDEX, check_seed
-from synth.sampling.device import DTYPES, resolve_device, resolve_precision
+from synth.sampling import tuning_cache
+from synth.sampling.core import EXACT_BUCKET
+from synth.sampling.device import device_name, resolve_device, resolve_precision, use_granted_threads
 from synth.sampling.generator import Images
-from synth.sampling.load import load_program
-from synth.sampling.noise import draw_noise
+from synth.sampling.load import load_model
+from synth.sampling.prepare import prepare
+from synth.sampling.tuning import COMPILE_SECONDS
 from synth.text import closest
 
-_BUCKET = 64
-"""Samples that run through the network at once; in mode ``exact`` always just so many."""
+WARMUP_SECONDS = 2.0
+"""Default budget for measuring: enough for small networks, not felt with large ones."""
 _MOST_BYTES = 4 * 2**30
 """Most bytes of images that one call returns."""
 
@@ -37,13 +40,32 @@ class Sampler:
     A sampler belongs to one thread at a time. It keeps no state between calls.
     """
 
-    def __init__(self, artifact: Artifact, *, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self,
+        artifact: Artifact,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        warmup_seconds: float = WARMUP_SECONDS,
+    ) -> None:
+        """Load, and find out by measurement how the model is run fastest.
+
+        Args:
+            artifact: an opened one; see ``open``.
+            device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+            precision: ``auto``, ``32``, ``bf16`` or ``16``.
+            warmup_seconds: for measuring, once for each model, device and version of synth and torch: what is
+                found is kept in SYNTH_HOME. From 60 seconds on compiled code is tried as well. 0 measures
+                nothing.
+        """
         self.device = resolve_device(device)
-        self.precision = resolve_precision(precision, self.device)
         self.artifact = artifact
-        self._dtype = DTYPES[self.precision]
-        self._program: Program = load_program(artifact, self.device, self._dtype)
         self._counts = artifact.manifest.training.class_counts
+        use_granted_threads()
+        self._core, self.precision = prepare(
+            load_model(artifact), self.device, resolve_precision(precision, self.device)
+        )
+        self._warm_up(warmup_seconds)
 
     @classmethod
     def open(
@@ -53,12 +75,18 @@ class Sampler:
         store: Store | None = None,
         device: str = "auto",
         precision: str = "auto",
+        warmup_seconds: float = WARMUP_SECONDS,
     ) -> Sampler:
         """Load ``NAME``, ``NAME@VERSION`` or the path of an artifact folder.
 
         Raises NotFoundError (no such model), ArtifactError (damaged), DeviceError (device or precision).
         """
-        return cls((store or Store()).open(reference), device=device, precision=precision)
+        return cls(
+            (store or Store()).open(reference),
+            device=device,
+            precision=precision,
+            warmup_seconds=warmup_seconds,
+        )
 
     @property
     def card(self) -> ModelCard:
@@ -68,7 +96,7 @@ class Sampler:
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The sampling parameters that this model takes, with their ranges."""
-        return self._program.parameters
+        return self._core.program.parameters
 
     def fingerprint(self, mode: Mode = "fast") -> Fingerprint:
         """All that decides pixels besides key, label and parameters."""
@@ -87,8 +115,9 @@ class Sampler:
             "model": self.card.as_dict(),
             "device": str(self.device),
             "precision": self.precision,
-            "bucket": _BUCKET,
             "threads": torch.get_num_threads(),
+            "exact": {"method": str(self._core.steady), "bucket": EXACT_BUCKET},
+            "fast": None if self._core.tuning is None else self._core.tuning.model_dump(),
             "parameters": {parameter.name: parameter.default for parameter in self.parameters},
         }
 
@@ -119,14 +148,7 @@ class Sampler:
         seed = check_seed(seed)
         index = self._check_keys(count, start, mode)
         values = self._check_parameters(parameters)
-        classes = self._resolve(labels, index, seed)
-        images = torch.cat(
-            [
-                self._run(rows, None if classes is None else classes[at], seed, mode, values, None)
-                for at, rows in _buckets(index)
-            ]
-        )
-        return self._batch(images, classes, index, seed, mode, values)
+        return self._run(index, labels, None, seed, mode, values)
 
     def translate(
         self,
@@ -143,7 +165,7 @@ class Sampler:
         ``labels`` say what the images show; models with classes need them. For the rest, and for what is
         raised, see ``generate``.
         """
-        if not hasattr(self._program, "begin_from"):
+        if not isinstance(self._core.program, Translator):
             raise UsageError(f"{self.card.reference} makes images from nothing; it cannot translate.")
         inputs = self._check_images(images)
         seed = check_seed(seed)
@@ -151,14 +173,7 @@ class Sampler:
         values = self._check_parameters(parameters)
         if labels is None and self.card.classes is not None:
             raise UsageError(f"{self.card.reference} has classes; say with labels what the images show.")
-        classes = self._resolve("any" if labels is None else labels, index, seed)
-        outputs = torch.cat(
-            [
-                self._run(rows, None if classes is None else classes[at], seed, mode, values, inputs[at])
-                for at, rows in _buckets(index)
-            ]
-        )
-        return self._batch(outputs, classes, index, seed, mode, values)
+        return self._run(index, "any" if labels is None else labels, inputs, seed, mode, values)
 
     def stream(
         self,
@@ -175,55 +190,38 @@ class Sampler:
             yield self.generate(batch_size, labels=labels, seed=seed, start=start, mode=mode, **parameters)
             start += batch_size
 
-    def _resolve(self, labels: Labels, index: Tensor, seed: int) -> Tensor | None:
-        return resolve_labels(
-            labels, classes=self.card.classes, index=index, seed=seed, proportions=self._counts
-        )
+    def _warm_up(self, seconds: float) -> None:
+        if seconds <= 0:
+            return
+        key: tuning_cache.Key = {
+            "digest": self.artifact.manifest.digest,
+            "device": device_name(self.device),
+            "threads": torch.get_num_threads(),
+            "precision": self.precision,
+            "compiles": seconds >= COMPILE_SECONDS,
+            "torch": torch.__version__,
+            "synth": synth.__version__,
+        }
+        known = tuning_cache.read(key)
+        tuning = self._core.warm_up(seconds, known)
+        if known is None:
+            tuning_cache.write(self.artifact.manifest.reference, key, tuning)
 
-    @torch.inference_mode()
     def _run(
         self,
         index: Tensor,
-        labels: Tensor | None,
-        seed: int,
-        mode: Mode,
-        parameters: Mapping[str, float],
+        labels: Labels,
         images: Tensor | None,
-    ) -> Tensor:
-        """uint8 [n, C, H, W] for at most one bucket of keys."""
-        count = len(index)
-        if mode == "exact" and count < _BUCKET:
-            # Kernels choose their order of summation by shape; a fixed shape keeps the bytes.
-            index = torch.cat([index, index[-1:].expand(_BUCKET - count)])
-            if labels is not None:
-                labels = torch.cat([labels, labels[-1:].expand(_BUCKET - count)])
-            if images is not None:
-                images = torch.cat([images, images[-1:].expand(_BUCKET - count, -1, -1, -1)])
-        program = self._program
-        index = index.to(self.device)
-        labels = None if labels is None else labels.to(self.device)
-        noise = draw_noise(program.noise, seed, index)
-        if images is None:
-            state = program.begin(noise, labels, parameters)
-        else:
-            pixels = images.to(self.device).to(self._dtype) / 127.5 - 1.0
-            state = program.begin_from(pixels, noise, labels, parameters)  # type: ignore[attr-defined]
-        for i in range(program.steps(parameters)):
-            state = program.step(i, state, labels, parameters)
-        return to_uint8(program.image(state)[:count]).cpu()
-
-    def _batch(
-        self,
-        images: Tensor,
-        labels: Tensor | None,
-        index: Tensor,
         seed: int,
         mode: Mode,
         parameters: Mapping[str, float],
     ) -> Batch:
+        classes = resolve_labels(
+            labels, classes=self.card.classes, index=index, seed=seed, proportions=self._counts
+        )
         return Batch(
-            images,
-            labels,
+            self._core.run(index, classes, images, seed, mode, parameters),
+            classes,
             index,
             seed,
             self.fingerprint(mode),
@@ -277,17 +275,6 @@ class Sampler:
             )
         # A copy: torch cannot look into every numpy array (read-only, turned upside down).
         return images if isinstance(images, Tensor) else torch.tensor(images.copy()).permute(0, 3, 1, 2)
-
-
-def to_uint8(image: Tensor) -> Tensor:
-    """float [N, C, H, W] in [-1, 1] to uint8; -1 is 0 and 1 is 255."""
-    return image.float().add(1.0).mul(127.5).round().clamp_(0, 255).to(torch.uint8)
-
-
-def _buckets(index: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    for number in range(math.ceil(len(index) / _BUCKET)):
-        at = slice(number * _BUCKET, (number + 1) * _BUCKET)
-        yield at, index[at]
 
 
 def _whole_number(name: str, value: int) -> int:

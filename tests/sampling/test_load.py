@@ -117,7 +117,7 @@ def test_a_device_that_is_not_there_is_refused(artifacts, monkeypatch):
 
 
 def test_a_precision_that_the_device_lacks_is_refused(artifacts, monkeypatch):
-    monkeypatch.setattr("synth.sampling.device.cpu_flags", lambda: frozenset({"avx2"}))
+    monkeypatch.setattr("synth.sampling.device.cpu_features", lambda: ["avx2"])
     for name, message in [
         ("bf16", "cpu does not compute in bf16; use --precision 32 or auto"),
         ("16", "Precision 16 needs a CUDA device"),
@@ -129,7 +129,7 @@ def test_a_precision_that_the_device_lacks_is_refused(artifacts, monkeypatch):
 
 
 def test_bf16_is_taken_where_the_processor_has_it_and_stays_close(artifacts, monkeypatch):
-    monkeypatch.setattr("synth.sampling.device.cpu_flags", lambda: frozenset({"avx512_bf16"}))
+    monkeypatch.setattr("synth.sampling.device.cpu_features", lambda: ["avx512_bf16"])
     sampler = Sampler(artifacts["toys"], device="cpu")
     assert sampler.precision == "bf16"
     full = Sampler(artifacts["toys"], device="cpu", precision="32").generate(20).images

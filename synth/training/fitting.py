@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from synth.artifacts import Artifact, Draft, ImageInfo, Metric, Store, check_name
-from synth.data import ImageSet, load_images, open_source, require_images
+from synth.data import LARGEST_OWN_SIDE, ImageSet, load_images, open_source, require_images
 from synth.errors import ConfigError, NotFoundError, ResumeError
 from synth.families import get_family
 from synth.models.program import ImageShape
@@ -77,7 +77,10 @@ def fit(
     target = resolve_device(device)
     recipe = recipe.model_copy(update={"precision": resolve_precision(recipe.precision, target)})
     images = load_images(
-        open_source(source, skip_unreadable=skip_unreadable), size=recipe.size, channels=recipe.channels
+        open_source(source, skip_unreadable=skip_unreadable),
+        size=recipe.size,
+        channels=recipe.channels,
+        largest_own_side=LARGEST_OWN_SIDE,
     )
     require_images(images)
     for note in images.notes:

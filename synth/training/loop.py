@@ -120,6 +120,7 @@ class Loop(lightning.Callback):
         # Lightning has taken SIGTERM for itself: it would exit with 0 and save nothing.
         self.interruption.take_over()
         if self._saved is not None:
+            trainer.precision_plugin.load_state_dict(self._saved["precision"])
             for optimiser, state in zip(trainer.optimizers, self._saved["optimisers"], strict=True):
                 optimiser.load_state_dict(state)
             self._saved = None
@@ -163,6 +164,7 @@ class Loop(lightning.Callback):
         self.run.save_state(
             {
                 **module.state(),
+                "precision": module.trainer.precision_plugin.state_dict(),
                 "images_seen": self.budget.images_seen,
                 "seconds": self.budget.seconds,
             }

@@ -34,7 +34,7 @@ class Recipe(BaseModel):
         "tiny", description="Size of the network: tiny for two CPU cores, base for one large GPU."
     )
     size: tuple[int, int] | None = Field(
-        None, description="Height and width in pixels; None keeps the images' own size."
+        None, description="Height and width in pixels; None keeps the images' own size, up to 128."
     )
     channels: Literal[1, 3] | None = Field(
         None, description="1 grey, 3 RGB; None: grey if every image is grey."
@@ -133,15 +133,18 @@ def resolve_recipe(
     layers = [
         _read_file(config, family) if config else {},
         _read_environment(recipe_type),
-        _read_overrides(overrides),
-        {name: value for name, value in (flags or {}).items() if value is not None},
+        # One layer, in which a flag wins: a preset by flag gives way to what --set says beside it.
+        _read_overrides(overrides)
+        | {name: value for name, value in (flags or {}).items() if value is not None},
     ]
     values = dict(base or {})
     for layer in layers:
-        # A length given here replaces the other kind of length given below.
-        if {"minutes", "images_seen"} & set(layer):
-            values = {name: value for name, value in values.items() if name not in ("minutes", "images_seen")}
-        values |= layer
+        replaced: set[str] = set()
+        if {"minutes", "images_seen"} & set(layer):  # either kind of length stands for both
+            replaced |= {"minutes", "images_seen"}
+        if "preset" in layer:  # and a preset for all that it decides
+            replaced |= {name for preset in recipe_type.presets.values() for name in preset}
+        values = {name: value for name, value in values.items() if name not in replaced} | layer
     return make_recipe(recipe_type, values)
 
 

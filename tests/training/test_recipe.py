@@ -52,6 +52,13 @@ def test_a_preset_gives_way_to_what_is_set(settings):
     assert resolve_recipe("vae", flags={"preset": "base"}, overrides=["widths=[8]"]).widths == [8]
 
 
+def test_a_preset_replaces_what_stands_below_it(settings):
+    config = settings("preset: tiny\nwidths: [8]\nlatent: 4\nseed: 3\n")
+    assert resolve_recipe("vae", config=config).widths == [8]
+    recipe = resolve_recipe("vae", config=config, flags={"preset": "base"})
+    assert (recipe.widths, recipe.latent, recipe.seed) == ([64, 128, 256, 512], 128, 3)
+
+
 @pytest.mark.parametrize(
     ("text", "size"), [("32", (32, 32)), ("32x48", (32, 48)), ("[9, 13]", (9, 13)), ("null", None)]
 )

@@ -28,9 +28,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from synth.models.program import ImageShape, NoiseSpec, Parameter, State
 from synth.models.vae import VAE, VAEProgram
-from synth.sampling.core import Core, Model
+from synth.sampling.core import Core
 from synth.sampling.device import DTYPES, resolve_device, resolve_precision, use_granted_threads
 from synth.sampling.execution import to_uint8
+from synth.sampling.methods import Model
 from synth.sampling.prepare import prepare
 
 TARGETS = {"fast / eager": 5.0, "fast / bare": 0.95, "exact / fast": 0.9}
@@ -162,17 +163,16 @@ def eager_loop(case: Case, device: torch.device) -> tuple[Callable[[], int], flo
 
 def through_core(core: Core, case: Case, mode: Any) -> int:
     """One request to the core."""
-    inputs = core._sample_inputs(case.count)
-    core.run(inputs.index, inputs.labels, None, 1, mode, inputs.parameters)
+    core.run(core.sample_rows(case.count), mode, core.defaults)
     return case.count
 
 
 def bare_loop(core: Core, case: Case, bucket: int) -> int:
     """The same function over full buckets, its pixels brought to the CPU."""
-    inputs = core._sample_inputs(bucket)
+    rows = core.sample_rows(bucket)
     repeats = -(-case.count // bucket)
     for _ in range(repeats):
-        core._fast.run(inputs).cpu()
+        core._fast.run(rows, core.defaults).cpu()
     return repeats * bucket
 
 

@@ -24,6 +24,8 @@ import torch
 from synth.errors import UsageError
 
 _Words = TypeVar("_Words", np.ndarray, torch.Tensor)
+Seed = int | torch.Tensor
+"""One seed for all samples, 0 to 2**64 - 1; or int64 [N], one for each, as ``seed_word`` writes them."""
 
 _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -42,6 +44,11 @@ def check_seed(seed: int) -> int:
     if isinstance(seed, bool) or not 0 <= value <= MAX_SEED:
         raise UsageError(f"seed {seed} is out of range; use an integer from 0 to 2**64 - 1.")
     return value
+
+
+def seed_word(seed: int) -> int:
+    """The same 64 bits as a signed integer: what an int64 tensor holds in place of ``seed``."""
+    return seed - 2**64 if seed >= 2**63 else seed
 
 
 def stream_id(name: str) -> int:
@@ -75,11 +82,11 @@ def philox(
     return c0, c1, c2, c3
 
 
-def bits(seed: int, index: _Words, stream: int, count: int) -> _Words:
+def bits(seed: Seed, index: _Words, stream: int, count: int) -> _Words:
     """``count`` random 32-bit words for each index.
 
     Args:
-        seed: 0 to 2**64 - 1.
+        seed: see ``Seed``; one for each sample only where ``index`` is a tensor.
         index: int64 [N], values of 0 to 2**63 - 1; numpy array or torch tensor on any device.
         stream: 0 to 2**32 - 1, usually from ``stream_id``.
         count: words per index.
@@ -87,18 +94,23 @@ def bits(seed: int, index: _Words, stream: int, count: int) -> _Words:
     Returns:
         int64 [N, count] of values 0 to 2**32 - 1, of the same library and device as ``index``.
     """
-    seed = check_seed(seed)
     blocks = -(-count // 4)
     if isinstance(index, torch.Tensor):
         rows = index.to(torch.int64).reshape(-1, 1)
         columns = torch.arange(blocks, dtype=torch.int64, device=index.device).reshape(1, -1)
+        if isinstance(seed, torch.Tensor):
+            seeds = seed.reshape(-1, 1)
+        else:
+            seeds = torch.full_like(columns, seed_word(check_seed(seed)))
         words = philox(
             # Ten rounds mix every word into every other, so that all four come out as [N, blocks].
             (columns, torch.full_like(columns, stream), rows & _MASK, (rows >> 32) & _MASK),
-            (torch.full_like(columns, seed & _MASK), torch.full_like(columns, seed >> 32)),
+            (seeds & _MASK, (seeds >> 32) & _MASK),
         )
         out = torch.stack(words, dim=-1)
         return out.reshape(rows.shape[0], blocks * 4)[:, :count]
+    assert not isinstance(seed, torch.Tensor)
+    seed = check_seed(seed)
     rows_np = np.asarray(index, dtype=np.int64).reshape(-1, 1)
     columns_np = np.arange(blocks, dtype=np.int64).reshape(1, -1)
     words_np = philox(
@@ -109,7 +121,7 @@ def bits(seed: int, index: _Words, stream: int, count: int) -> _Words:
     return out_np.reshape(rows_np.shape[0], blocks * 4)[:, :count]
 
 
-def uniforms(seed: int, index: _Words, stream: int, count: int) -> _Words:
+def uniforms(seed: Seed, index: _Words, stream: int, count: int) -> _Words:
     """float32 [N, count] in [0, 1), multiples of 2**-24; equal to the last bit in numpy and torch."""
     top = bits(seed, index, stream, count) >> 8
     if isinstance(top, torch.Tensor):
@@ -117,7 +129,7 @@ def uniforms(seed: int, index: _Words, stream: int, count: int) -> _Words:
     return top.astype(np.float32) * np.float32(2.0**-24)
 
 
-def normals(seed: int, index: _Words, stream: int, count: int) -> _Words:
+def normals(seed: Seed, index: _Words, stream: int, count: int) -> _Words:
     """float32 [N, count] of standard normals by the Box-Muller transform, |x| < 6.7.
 
     The bits beneath are identical everywhere; logarithm, sine and cosine may differ between libraries and

@@ -1,16 +1,17 @@
-"""The ways of running a bucket: eagerly, compiled by inductor, or replayed as a CUDA graph."""
+"""The ways of running a bucket: eagerly, or compiled by inductor; for CUDA graphs see ``graphs``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from synth.models.program import Program
-from synth.sampling.execution import Inputs, Method, begin, run_bucket, to_uint8
+from synth.models.program import Program, State
+from synth.sampling.execution import Method, Parameters, begin, begin_from_keys, to_uint8
 from synth.sampling.noise import draw_noise
+from synth.sampling.rows import Rows, Wanted
 
 
 class Backend(Protocol):
@@ -18,65 +19,105 @@ class Backend(Protocol):
 
     method: Method
 
-    def prepare(self, inputs: Inputs) -> None:
+    def prepare(self, rows: Rows, parameters: Parameters) -> None:
         """Do all that is slow for buckets of this size: compile, capture, search."""
 
-    def run(self, inputs: Inputs) -> Tensor:
-        """uint8 [B, C, H, W] on the device. The caller must use it before the next call."""
+    def run(self, rows: Rows, parameters: Parameters, wanted: Wanted | None = None) -> Tensor:
+        """uint8 [B, C, H, W] on the device. The caller must use it before the next call.
+
+        ``wanted`` is asked between steps; pixels of rows that nobody wants any more are undefined.
+        """
+
+    def forget(self, size: int) -> None:
+        """Give back what was prepared for buckets of this size."""
 
 
 class EagerBackend:
     """Calls the program as it is."""
 
-    def __init__(self, program: Program, dtype: torch.dtype, method: Method) -> None:
+    def __init__(
+        self, program: Program, dtype: torch.dtype, method: Method, *, shrinking: bool = False
+    ) -> None:
+        """``shrinking``: leave rows that nobody wants out of the next steps, which changes the batch size."""
         self._program, self._dtype, self.method = program, dtype, method
+        self._shrinking = shrinking
 
-    def prepare(self, inputs: Inputs) -> None:
-        self.run(inputs)
+    def prepare(self, rows: Rows, parameters: Parameters) -> None:
+        self.run(rows, parameters)
+
+    def forget(self, size: int) -> None:
+        pass
 
     @torch.inference_mode()
-    def run(self, inputs: Inputs) -> Tensor:
-        return run_bucket(self._program, self._dtype, inputs)
+    def run(self, rows: Rows, parameters: Parameters, wanted: Wanted | None = None) -> Tensor:
+        program, labels = self._program, rows.labels
+        kept = torch.arange(len(rows), device=rows.index.device)
+        state = begin_from_keys(program, self._dtype, rows, parameters)
+        for i in range(program.steps(parameters)):
+            mask = wanted() if wanted is not None and i else None
+            if mask is not None:
+                mask = mask.to(kept.device)[kept]
+                if not mask.any():
+                    break
+                if self._shrinking and not mask.all():
+                    kept = kept[mask]
+                    state = {name: tensor[mask] for name, tensor in state.items()}
+                    labels = None if labels is None else labels[mask]
+            state = program.step(i, state, labels, parameters)
+        else:
+            return _spread(to_uint8(program.image(state)), kept, len(rows))
+        return _nothing(program, state, len(rows))
 
 
 class InductorBackend:
     """Compiles what follows the noise; one compilation for each bucket size, none afterwards.
 
     Only for programs of a single step: a compiled step would be compiled anew for each step's number.
-    Seed and parameters are inputs and no constants, so that no value of theirs can start a compilation.
+    Seeds and parameters are inputs and no constants, so that no value of theirs can start a compilation.
     """
 
     def __init__(self, program: Program, dtype: torch.dtype, method: Method) -> None:
         self._program, self._dtype, self.method = program, dtype, method
         self._compiled = torch.compile(self._pixels, dynamic=False, fullgraph=True)
 
-    def _pixels(
-        self,
-        noise: Mapping[str, Tensor],
-        labels: Tensor | None,
-        images: Tensor | None,
-        parameters: Mapping[str, Tensor],
-    ) -> Tensor:
-        inputs = Inputs(0, noise[self._program.noise[0].name], labels, images, parameters)  # type: ignore[arg-type]
-        state = begin(self._program, self._dtype, noise, inputs)
-        state = self._program.step(0, state, labels, inputs.parameters)
+    def _pixels(self, noise: Mapping[str, Tensor], rows: Rows, parameters: Any) -> Tensor:
+        state = begin(self._program, self._dtype, noise, rows, parameters)
+        state = self._program.step(0, state, rows.labels, parameters)
         return to_uint8(self._program.image(state))
 
-    def _call(self, inputs: Inputs) -> Tensor:
-        noise = draw_noise(self._program.noise, inputs.seed, inputs.index)
-        parameters = {
-            name: torch.tensor(value, device=inputs.index.device) for name, value in inputs.parameters.items()
-        }
-        pixels: Tensor = self._compiled(noise, inputs.labels, inputs.images, parameters)
+    def _call(self, rows: Rows, parameters: Parameters) -> Tensor:
+        noise = draw_noise(self._program.noise, rows.seed, rows.index)
+        values = parameter_tensors(parameters, rows.index.device)
+        pixels: Tensor = self._compiled(noise, rows, values)
         return pixels
 
     @torch.inference_mode()
-    def prepare(self, inputs: Inputs) -> None:
+    def prepare(self, rows: Rows, parameters: Parameters) -> None:
         # Beyond its limit torch falls back to eager code in silence; there are a dozen bucket sizes at most.
         with torch._dynamo.config.patch(recompile_limit=64):
-            self._call(inputs)
+            self._call(rows, parameters)
+
+    def forget(self, size: int) -> None:
+        pass
 
     @torch.inference_mode()
-    def run(self, inputs: Inputs) -> Tensor:
+    def run(self, rows: Rows, parameters: Parameters, wanted: Wanted | None = None) -> Tensor:
         with torch.compiler.set_stance("fail_on_recompile"):
-            return self._call(inputs)
+            return self._call(rows, parameters)
+
+
+def parameter_tensors(parameters: Parameters, device: torch.device) -> dict[str, Any]:
+    """Each value as a float32 tensor without dimensions, which arithmetic takes like a number."""
+    return {name: torch.tensor(float(value), device=device) for name, value in parameters.items()}
+
+
+def _spread(pixels: Tensor, kept: Tensor, size: int) -> Tensor:
+    """The pixels of ``kept`` rows at their places among ``size``."""
+    if len(kept) == size:
+        return pixels
+    return pixels.new_zeros((size, *pixels.shape[1:])).index_copy_(0, kept, pixels)
+
+
+def _nothing(program: Program, state: State, size: int) -> Tensor:
+    pixels = to_uint8(program.image({name: tensor[:1] for name, tensor in state.items()}))
+    return pixels.new_zeros((size, *pixels.shape[1:]))

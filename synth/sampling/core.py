@@ -2,170 +2,199 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from synth.batch import Mode
 from synth.errors import DeviceError
-from synth.models.program import ImageShape, Program
-from synth.sampling.backends import Backend, EagerBackend, InductorBackend
-from synth.sampling.execution import Inputs, Method, arrange, methods, steady_method
+from synth.sampling.backends import Backend
+from synth.sampling.execution import Parameters
+from synth.sampling.methods import Model, Ways
+from synth.sampling.rows import Rows, Wanted
 from synth.sampling.split import split
-from synth.sampling.tuning import Candidate, Tuning, tune
-
-EXACT_BUCKET = 32
-"""The one bucket of mode ``exact``: large enough to be nearly as fast as any, small enough to fill."""
-_MOST_BYTES = 2 * 2**30
-"""Most bytes of activations that one bucket may take."""
-
-
-@dataclass(frozen=True)
-class Model:
-    """A network and what is needed to run it; see ``synth.families`` and ``synth.models.program``."""
-
-    network: nn.Module
-    program: Callable[[nn.Module], Program]
-    image: ImageShape
-    classes: int
+from synth.sampling.transfer import DirectTransfer, PinnedTransfer, Transfer
+from synth.sampling.tuning import Tuning, exact_bucket, tune
 
 
 class Core:
-    """Runs one model on one device; belongs to one thread at a time."""
+    """Runs one model on one device; belongs to one thread at a time.
+
+    Memory: the weights (once for each memory layout in use), and ``tuning.bytes`` of the largest bucket.
+    """
 
     def __init__(self, model: Model, device: torch.device, dtype: torch.dtype) -> None:
         """``model.network`` is on the device and in the dtype already; see ``synth.sampling.prepare``."""
-        self.model, self.device, self.dtype = model, device, dtype
-        self._programs: dict[str, Program] = {}
-        self.steady = steady_method(model.network, device)
-        self.program = self._program(self.steady)
-        self._exact: Backend = EagerBackend(self.program, dtype, self.steady)
+        self.model, self.device = model, device
+        self._ways = Ways(model, device, dtype)
+        self.program, self.steady = self._ways.program, self._ways.steady
+        self.defaults = {parameter.name: parameter.default for parameter in self.program.parameters}
+        self.bytes_per_sample = self._ways.bytes_per_sample(self.sample_rows(1), self.defaults)
+        self.exact_bucket = exact_bucket(self.bytes_per_sample, device)
+        self._exact: Backend = self._ways.steady_backend
         self._fast: Backend = self._exact
         # Warm-up measures generation; what was prepared for it knows nothing of images.
-        self._translating: Backend = self._exact
+        self._translating: Backend = self._ways.shrinking_backend
+        self._transfer: Transfer = self._make_transfer(self.exact_bucket)
         self.tuning: Tuning | None = None
+        self._halved = False
         self._dead: str | None = None
 
     def warm_up(self, seconds: float, known: Tuning | None = None) -> Tuning:
         """Measure, or prepare what was found earlier; afterwards no request starts anything slow."""
-        parameters = {parameter.name: parameter.default for parameter in self.program.parameters}
-        compiles = self.program.steps(parameters) == 1 and self.device.type == "cpu"
-        candidates = [
-            Candidate(method, lambda method=method: self._backend(method))  # type: ignore[misc]
-            for method in methods(self.model.network, self.device, compile=compiles)
-        ]
         if known is not None:
-            self._fast = self._backend(known.method)
+            self._fast = self._ways.backend(known.method)
             for size in known.seconds:
-                self._fast.prepare(self._sample_inputs(size))
+                self._fast.prepare(self.sample_rows(size), self.defaults)
+            self._exact.prepare(self.sample_rows(self.exact_bucket), self.defaults)
             self.tuning = known
         else:
             self.tuning, self._fast = tune(
-                candidates,
-                self._sample_inputs,
-                bytes_per_sample=self.bytes_per_sample(),
-                most_bytes=_MOST_BYTES,
+                self._ways.candidates(self.defaults),
+                lambda size: (self.sample_rows(size), self.defaults),
+                exact=(self._exact, self.exact_bucket),
+                bytes_per_sample=self.bytes_per_sample,
                 budget_seconds=seconds,
             )
-        in_use = {self.steady.layout, self._fast.method.layout}
-        self._programs = {layout: one for layout, one in self._programs.items() if layout in in_use}
+        self._ways.keep_only(self._fast.method)
+        self._transfer = self._make_transfer(max(*self.tuning.seconds, self.exact_bucket))
         return self.tuning
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of weights and of the activations of the largest bucket, as far as modules tell."""
+        largest = max(*(self.tuning.seconds if self.tuning else ()), self.exact_bucket, 1)
+        return self._ways.weight_bytes() + largest * self.bytes_per_sample
 
     def run(
         self,
-        index: Tensor,
-        labels: Tensor | None,
-        images: Tensor | None,
-        seed: int,
+        rows: Rows,
         mode: Mode,
-        parameters: Mapping[str, float],
+        parameters: Parameters,
+        wanted: Wanted | None = None,
     ) -> Tensor:
-        """uint8 [N, C, H, W] on the CPU for the keys (seed, index), any number of them.
+        """uint8 [N, C, H, W] on the CPU, any number of rows.
 
-        Raises DeviceError when the device has failed; the core is dead from then on.
+        ``wanted`` is asked between buckets and steps; pixels of rows that nobody wants are undefined.
+        Raises DeviceError when the device has failed (the core is dead from then on), or when memory does
+        not even suffice after the largest bucket has been halved, once.
         """
         if self._dead is not None:
             raise DeviceError(self._dead)
-        count, at = len(index), 0
         image = self.model.image
-        pixels = torch.empty((count, image.channels, image.height, image.width), dtype=torch.uint8)
-        generating = self._exact if mode == "exact" else self._fast
-        backend = generating if images is None else self._translating
-        for size in self._buckets(count, mode):
-            rows = slice(at, min(at + size, count))
-            inputs = Inputs(
-                seed,
-                self._fill(index[rows], size),
-                None if labels is None else self._fill(labels[rows], size),
-                None if images is None else self._fill(images[rows], size),
-                parameters,
-            )
-            pixels[rows] = self._call(backend, inputs)[: rows.stop - rows.start]
-            at = rows.stop
-        return pixels
-
-    def _call(self, backend: Backend, inputs: Inputs) -> Tensor:
+        pixels = torch.empty((len(rows), image.channels, image.height, image.width), dtype=torch.uint8)
         try:
-            return backend.run(inputs)
+            self._run(rows, mode, parameters, wanted, pixels)
+            self._transfer.finish()
         except torch.AcceleratorError as error:
             # After a CUDA error in flight nothing on the device can be trusted, and calls may hang.
             self._dead = f"The device {self.device} failed ({error}); restart the process to use it again."
             raise DeviceError(self._dead) from error
+        return pixels
 
-    def _buckets(self, count: int, mode: Mode) -> list[int]:
+    def buckets(self, count: int, mode: Mode) -> list[int]:
+        """The sizes that ``count`` samples are computed in."""
         if mode == "exact" or self.tuning is None:
-            return [EXACT_BUCKET] * -(-count // EXACT_BUCKET)
+            return [self.exact_bucket] * -(-count // self.exact_bucket)
         return split(count, self.tuning.seconds)
 
-    def _fill(self, rows: Tensor, size: int) -> Tensor:
-        """The rows on the device, the last one repeated until the bucket is full."""
-        missing = size - len(rows)
-        if missing:
-            rows = torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])])
-        return rows.to(self.device)
+    def cost(self, count: int, mode: Mode) -> float:
+        """Predicted seconds of device time for ``count`` samples; 0.0 where nothing was measured."""
+        if self.tuning is None:
+            return 0.0
+        buckets = self.buckets(count, mode)
+        if mode == "exact":
+            return len(buckets) * self.tuning.exact_seconds
+        return sum(self.tuning.seconds[size] for size in buckets)
 
-    def _backend(self, method: Method) -> Backend:
-        if method == self.steady:
-            return self._exact
-        kind = EagerBackend if method.engine == "eager" else InductorBackend
-        return kind(self._program(method), self.dtype, method)
+    def _run(
+        self, rows: Rows, mode: Mode, parameters: Parameters, wanted: Wanted | None, pixels: Tensor
+    ) -> None:
+        """Fill ``pixels`` bucket by bucket; halves the largest bucket and goes on when memory runs out."""
+        at, sizes = 0, self.buckets(len(rows), mode)
+        while sizes:
+            part = slice(at, min(at + sizes[0], len(rows)))
+            try:
+                self._run_bucket(rows[part], sizes[0], mode, parameters, _of_part(wanted, part), pixels[part])
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._halve(sizes[0], mode, error)
+                sizes = self.buckets(len(rows) - at, mode)
+                continue
+            at, sizes = part.stop, sizes[1:]
 
-    def _program(self, method: Method) -> Program:
-        """The program over weights in the method's layout; one copy of the weights for each layout in use."""
-        if method.layout not in self._programs:
-            network = copy.deepcopy(self.model.network) if self._programs else self.model.network
-            arrange(network, method.layout)
-            self._programs[method.layout] = self.model.program(network)
-        return self._programs[method.layout]
+    def _run_bucket(
+        self,
+        rows: Rows,
+        size: int,
+        mode: Mode,
+        parameters: Parameters,
+        wanted: Wanted | None,
+        pixels: Tensor,
+    ) -> None:
+        mask = None if wanted is None else wanted()
+        if mask is not None and not mask.any():
+            return
+        fast = self._fast if rows.images is None else self._translating
+        backend = self._exact if mode == "exact" else fast
+        made = backend.run(rows.padded(size).to(self.device), parameters, _padded(wanted, size))
+        self._transfer.put(made[: len(rows)], pixels)
 
-    def _sample_inputs(self, size: int) -> Inputs:
-        index = torch.arange(size, device=self.device)
-        parameters = {parameter.name: parameter.default for parameter in self.program.parameters}
-        labels = index % self.model.classes if self.model.classes else None
-        return Inputs(0, index, labels, None, parameters)
+    def _halve(self, size: int, mode: Mode, error: Exception) -> None:
+        """Give up buckets larger than half of ``size``; raises DeviceError where that cannot help."""
+        smaller = {} if self.tuning is None else self.tuning.up_to(size // 2)
+        if mode == "exact" or self._halved or not smaller or self.tuning is None:
+            raise DeviceError(
+                f"The memory of {self.device} does not suffice for {size} samples at once ({error}). Stop "
+                "what else uses it, or use a smaller model or another device."
+            ) from error
+        for given_up in self.tuning.seconds.keys() - smaller.keys():
+            self._fast.forget(given_up)
+        self.tuning = self.tuning.model_copy(update={"seconds": smaller})
+        self._halved = True
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _make_transfer(self, largest: int) -> Transfer:
+        image = self.model.image
+        if self.device.type == "cuda":
+            return PinnedTransfer(self.device, largest * image.channels * image.height * image.width)
+        return DirectTransfer()
+
+    def sample_rows(self, count: int) -> Rows:
+        """Rows of fixed keys and of all classes in turn, on the device."""
+        index = torch.arange(count, device=self.device)
+        return Rows.of(0, index, index % self.model.classes if self.model.classes else None)
 
     def sample(self, count: int) -> Tensor:
         """uint8 [count, C, H, W] of fixed keys and the default parameters, to compare cores by."""
-        inputs = self._sample_inputs(count)
-        return self.run(inputs.index, inputs.labels, None, inputs.seed, "exact", inputs.parameters)
+        return self.run(self.sample_rows(count), "exact", self.defaults)
 
-    def bytes_per_sample(self) -> int:
-        """Bytes of all activations of one sample: an upper bound of what a row of a bucket needs at once."""
-        total = 0
 
-        def add(module: nn.Module, inputs: Any, output: Any) -> None:
-            nonlocal total
-            if isinstance(output, Tensor) and not any(module.children()):
-                total += output.numel() * output.element_size()
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, on the device or, as torch tells it for CPUs, in a plain RuntimeError."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
-        hooks = [module.register_forward_hook(add) for module in self.program.network.modules()]
-        try:
-            self._exact.run(self._sample_inputs(1))
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return max(total, 1)
+
+def _of_part(wanted: Wanted | None, part: slice) -> Wanted | None:
+    return _changed(wanted, lambda mask: mask[part])
+
+
+def _padded(wanted: Wanted | None, size: int) -> Wanted | None:
+    """For the rows that fill up a bucket: nobody wants them."""
+    return _changed(wanted, lambda mask: torch.cat([mask, mask.new_zeros(size - len(mask))]))
+
+
+def _changed(wanted: Wanted | None, change: Callable[[Tensor], Tensor]) -> Wanted | None:
+    if wanted is None:
+        return None
+
+    def asked() -> Tensor | None:
+        mask = wanted()
+        return None if mask is None else change(mask)
+
+    return asked

@@ -11,28 +11,13 @@ from torch import Tensor, nn
 
 from synth.models.program import Program, State, Translator
 from synth.sampling.noise import draw_noise
+from synth.sampling.rows import Rows
 
 Layout = Literal["contiguous", "channels_last"]
-Engine = Literal["eager", "inductor"]
+Engine = Literal["eager", "inductor", "graph"]
 
-
-@dataclass(frozen=True)
-class Inputs:
-    """Everything that decides the pixels of one bucket, on the program's device.
-
-    Attributes:
-        seed: of all samples.
-        index: int64 [B].
-        labels: int64 [B], or None for a program without classes.
-        images: uint8 [B, C, H, W] to translate, or None to generate.
-        parameters: sampling parameters by name.
-    """
-
-    seed: int
-    index: Tensor
-    labels: Tensor | None
-    images: Tensor | None
-    parameters: Mapping[str, float]
+Parameters = Mapping[str, float]
+"""Sampling parameters by name. In compiled and captured code the values are tensors without dimensions."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +46,8 @@ def methods(network: nn.Module, device: torch.device, *, compile: bool) -> list[
     steady = steady_method(network, device)
     other: Layout = "contiguous" if steady.layout == "channels_last" else "channels_last"
     found = [steady, Method("eager", other)]
+    if device.type == "cuda":
+        found += [Method("graph", steady.layout), Method("graph", other)]
     if compile:
         found += [Method("inductor", "channels_last"), Method("inductor", "contiguous")]
     return found
@@ -74,22 +61,20 @@ def arrange(network: nn.Module, layout: Layout) -> None:
             tensor.data = tensor.data.contiguous(memory_format=formats[layout])
 
 
-def run_bucket(program: Program, dtype: torch.dtype, inputs: Inputs) -> Tensor:
-    """uint8 [B, C, H, W] on the device: noise by key, all steps of the program, rounding."""
-    noise = draw_noise(program.noise, inputs.seed, inputs.index)
-    state = begin(program, dtype, noise, inputs)
-    for i in range(program.steps(inputs.parameters)):
-        state = program.step(i, state, inputs.labels, inputs.parameters)
-    return to_uint8(program.image(state))
-
-
-def begin(program: Program, dtype: torch.dtype, noise: Mapping[str, Tensor], inputs: Inputs) -> State:
+def begin(
+    program: Program, dtype: torch.dtype, noise: Mapping[str, Tensor], rows: Rows, parameters: Parameters
+) -> State:
     """The program's first state, from noise alone or from images."""
-    if inputs.images is None:
-        return program.begin(noise, inputs.labels, inputs.parameters)
-    pixels = inputs.images.to(dtype) / 127.5 - 1.0
+    if rows.images is None:
+        return program.begin(noise, rows.labels, parameters)
+    pixels = rows.images.to(dtype) / 127.5 - 1.0
     assert isinstance(program, Translator)
-    return program.begin_from(pixels, noise, inputs.labels, inputs.parameters)
+    return program.begin_from(pixels, noise, rows.labels, parameters)
+
+
+def begin_from_keys(program: Program, dtype: torch.dtype, rows: Rows, parameters: Parameters) -> State:
+    """The first state, with the noise of the rows' keys."""
+    return begin(program, dtype, draw_noise(program.noise, rows.seed, rows.index), rows, parameters)
 
 
 def to_uint8(image: Tensor) -> Tensor:

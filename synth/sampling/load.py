@@ -9,7 +9,7 @@ from synth.artifacts import Artifact
 from synth.errors import ArtifactError, NotFoundError
 from synth.families import get_family
 from synth.models.program import ImageShape
-from synth.sampling.core import Model
+from synth.sampling.methods import Model
 from synth.text import brief
 
 

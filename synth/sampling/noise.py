@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from synth.models.program import NoiseSpec
-from synth.randomness import normals, stream_id, uniforms
+from synth.randomness import Seed, normals, stream_id, uniforms
 
 
-def draw_noise(specs: Sequence[NoiseSpec], seed: int, index: Tensor) -> dict[str, Tensor]:
-    """float32 [N, *shape] by name, each from the stream that carries its name; ``index`` is int64 [N]."""
+def draw_noise(specs: Sequence[NoiseSpec], seed: Seed, index: Tensor) -> dict[str, Tensor]:
+    """float32 [N, *shape] by name, each from the stream that carries its name.
+
+    ``index`` is int64 [N]; ``seed`` is one for all, or one for each (see ``synth.randomness.Seed``).
+    """
     noise = {}
     for spec in specs:
         draw = normals if spec.kind == "normal" else uniforms

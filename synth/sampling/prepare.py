@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from synth.batch import Precision
-from synth.sampling.core import Core, Model
+from synth.sampling.core import Core
 from synth.sampling.device import DTYPES
 from synth.sampling.fold import fold_batch_norms
+from synth.sampling.methods import Model
 
 MEAN_TOLERANCE = 2.0
 """Levels of 255 by which reduced precision may differ from float32, on average over a fixed batch."""

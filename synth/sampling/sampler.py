@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping
-from numbers import Real
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,20 +15,18 @@ from synth.batch import Batch, Fingerprint, Mode
 from synth.errors import UsageError
 from synth.labels import Labels, resolve_labels
 from synth.models.program import Parameter, Translator
-from synth.randomness import MAX_INDEX, check_seed
+from synth.randomness import check_seed
 from synth.sampling import tuning_cache
-from synth.sampling.core import EXACT_BUCKET
 from synth.sampling.device import device_name, resolve_device, resolve_precision, use_granted_threads
 from synth.sampling.generator import Images
 from synth.sampling.load import load_model
 from synth.sampling.prepare import prepare
+from synth.sampling.requests import check_images, check_keys, check_parameters
+from synth.sampling.rows import Rows, Wanted, Work
 from synth.sampling.tuning import COMPILE_SECONDS
-from synth.text import closest
 
 WARMUP_SECONDS = 2.0
 """Default budget for measuring: enough for small networks, not felt with large ones."""
-_MOST_BYTES = 4 * 2**30
-"""Most bytes of images that one call returns."""
 
 
 class Sampler:
@@ -116,7 +111,8 @@ class Sampler:
             "device": str(self.device),
             "precision": self.precision,
             "threads": torch.get_num_threads(),
-            "exact": {"method": str(self._core.steady), "bucket": EXACT_BUCKET},
+            "memory_bytes": self.memory_bytes,
+            "exact": {"method": str(self._core.steady), "bucket": self._core.exact_bucket},
             "fast": None if self._core.tuning is None else self._core.tuning.model_dump(),
             "parameters": {parameter.name: parameter.default for parameter in self.parameters},
         }
@@ -145,10 +141,8 @@ class Sampler:
             UsageError: count, seed, start, mode or a parameter out of range or unknown.
             LabelError: labels that the model does not have.
         """
-        seed = check_seed(seed)
-        index = self._check_keys(count, start, mode)
-        values = self._check_parameters(parameters)
-        return self._run(index, labels, None, seed, mode, values)
+        work = self.plan(count, labels=labels, seed=seed, start=start, mode=mode, parameters=parameters)
+        return self._make(work)
 
     def translate(
         self,
@@ -165,15 +159,10 @@ class Sampler:
         ``labels`` say what the images show; models with classes need them. For the rest, and for what is
         raised, see ``generate``.
         """
-        if not isinstance(self._core.program, Translator):
-            raise UsageError(f"{self.card.reference} makes images from nothing; it cannot translate.")
-        inputs = self._check_images(images)
-        seed = check_seed(seed)
-        index = self._check_keys(len(inputs), start, mode)
-        values = self._check_parameters(parameters)
-        if labels is None and self.card.classes is not None:
-            raise UsageError(f"{self.card.reference} has classes; say with labels what the images show.")
-        return self._run(index, "any" if labels is None else labels, inputs, seed, mode, values)
+        work = self.plan(
+            None, labels=labels, seed=seed, start=start, mode=mode, images=images, parameters=parameters
+        )
+        return self._make(work)
 
     def stream(
         self,
@@ -189,6 +178,84 @@ class Sampler:
         while True:
             yield self.generate(batch_size, labels=labels, seed=seed, start=start, mode=mode, **parameters)
             start += batch_size
+
+    def plan(
+        self,
+        count: int | None,
+        *,
+        labels: Labels | None = "any",
+        seed: int = 0,
+        start: int = 0,
+        mode: Mode = "fast",
+        images: Images | None = None,
+        parameters: Mapping[str, float] | None = None,
+    ) -> Work:
+        """A request in the form that ``run`` takes, with all its values found good; for any thread.
+
+        Arguments and errors are those of ``generate`` or, with ``images`` in place of a count, of
+        ``translate``.
+        """
+        seed = check_seed(seed)
+        pixels = None if images is None else self._check_translation(images, labels)
+        index = check_keys(self.card, count if pixels is None else len(pixels), start, mode)
+        values = check_parameters(self.card, self.parameters, parameters or {})
+        classes = resolve_labels(
+            "any" if labels is None and pixels is not None else labels,  # type: ignore[arg-type]
+            classes=self.card.classes,
+            index=index,
+            seed=seed,
+            proportions=self._counts,
+        )
+        return Work(Rows.of(seed, index, classes, pixels), seed, mode, values)
+
+    def run(
+        self, rows: Rows, mode: Mode, parameters: Mapping[str, float], *, wanted: Wanted | None = None
+    ) -> Tensor:
+        """uint8 [N, C, H, W] on the CPU, for the rows of one planned request or of several together.
+
+        ``wanted`` is asked between buckets and between the steps of samplers that have several: rows that
+        nobody waits for any more are left out, and their pixels are undefined. Raises DeviceError.
+        """
+        return self._core.run(rows, mode, parameters, wanted)
+
+    def batch(self, work: Work, pixels: Tensor) -> Batch:
+        """The answer to a planned request whose pixels were made."""
+        return Batch(
+            pixels,
+            work.rows.labels,
+            work.rows.index,
+            work.seed,
+            self.fingerprint(work.mode),
+            classes=self.card.classes,
+            parameters=work.parameters,
+        )
+
+    def cost(self, count: int, mode: Mode = "fast") -> float:
+        """Predicted seconds of device time, from what warm-up measured; 0.0 where it measured nothing."""
+        return self._core.cost(count, mode)
+
+    def best_bucket(self, mode: Mode = "fast") -> int:
+        """How many samples at once take the least time for each, by what warm-up measured."""
+        tuning = self._core.tuning
+        if mode == "exact" or tuning is None:
+            return self._core.exact_bucket
+        return min(tuning.seconds, key=lambda size: tuning.seconds[size] / size)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of weights and of the activations of the largest bucket, as far as modules tell."""
+        return self._core.memory_bytes
+
+    def _make(self, work: Work) -> Batch:
+        return self.batch(work, self.run(work.rows, work.mode, work.parameters))
+
+    def _check_translation(self, images: Images, labels: Labels | None) -> Tensor:
+        if not isinstance(self._core.program, Translator):
+            raise UsageError(f"{self.card.reference} makes images from nothing; it cannot translate.")
+        pixels = check_images(self.card, images)
+        if labels is None and self.card.classes is not None:
+            raise UsageError(f"{self.card.reference} has classes; say with labels what the images show.")
+        return pixels
 
     def _warm_up(self, seconds: float) -> None:
         if seconds <= 0:
@@ -206,78 +273,3 @@ class Sampler:
         tuning = self._core.warm_up(seconds, known)
         if known is None:
             tuning_cache.write(self.artifact.manifest.reference, key, tuning)
-
-    def _run(
-        self,
-        index: Tensor,
-        labels: Labels,
-        images: Tensor | None,
-        seed: int,
-        mode: Mode,
-        parameters: Mapping[str, float],
-    ) -> Batch:
-        classes = resolve_labels(
-            labels, classes=self.card.classes, index=index, seed=seed, proportions=self._counts
-        )
-        return Batch(
-            self._core.run(index, classes, images, seed, mode, parameters),
-            classes,
-            index,
-            seed,
-            self.fingerprint(mode),
-            classes=self.card.classes,
-            parameters=parameters,
-        )
-
-    def _check_keys(self, count: int, start: int, mode: Mode) -> Tensor:
-        """int64 [count]: the indices, after all values have been found good."""
-        count, start = _whole_number("count", count), _whole_number("start", start)
-        if count < 1:
-            raise UsageError(f"count must be 1 or more, not {count}.")
-        image = self.card.image
-        most = _MOST_BYTES // (image.channels * image.height * image.width)
-        if count > most:
-            raise UsageError(
-                f"{count:,} images of {image.height} x {image.width} are too many for one call; "
-                f"ask for at most {most:,} at once, in parts with start=, or use synth generate."
-            )
-        if not 0 <= start <= MAX_INDEX - count:
-            raise UsageError(f"start must be from 0 to {MAX_INDEX - count}, not {start}.")
-        if mode not in get_args(Mode):
-            raise UsageError(f"There is no mode {mode!r}; use fast or exact.")
-        return torch.arange(start, start + count, dtype=torch.int64)
-
-    def _check_parameters(self, given: Mapping[str, float]) -> dict[str, float]:
-        known = {parameter.name: parameter for parameter in self.parameters}
-        for name, value in given.items():
-            if name not in known:
-                raise UsageError(
-                    f"{self.card.reference} has no parameter {name!r}{closest(name, known)}. "
-                    f"Parameters: {', '.join(known) or 'none'}."
-                )
-            low, high = known[name].low, known[name].high
-            if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
-                raise UsageError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}.")
-        return {name: float(given.get(name, parameter.default)) for name, parameter in known.items()}
-
-    def _check_images(self, images: Images) -> Tensor:
-        image = self.card.image
-        wanted = [image.height, image.width, image.channels]
-        if isinstance(images, Tensor):
-            wanted = [image.channels, image.height, image.width]
-        elif not isinstance(images, np.ndarray):
-            raise UsageError(f"Images are a tensor or a numpy array, not {type(images).__name__}.")
-        shape = list(images.shape)
-        if str(images.dtype) not in ("torch.uint8", "uint8") or shape[1:] != wanted or not shape[0]:
-            raise UsageError(
-                f"{self.card.reference} translates one or more images in uint8 {['N', *wanted]}; "
-                f"these are {images.dtype} {shape}."
-            )
-        # A copy: torch cannot look into every numpy array (read-only, turned upside down).
-        return images if isinstance(images, Tensor) else torch.tensor(images.copy()).permute(0, 3, 1, 2)
-
-
-def _whole_number(name: str, value: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise UsageError(f"{name} must be a whole number, not {value!r}.")
-    return operator.index(value)

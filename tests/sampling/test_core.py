@@ -8,9 +8,11 @@ import torch
 from synth.models.program import ImageShape
 from synth.models.vae import VAE, VAEProgram
 from synth.sampling import tuning_cache
-from synth.sampling.core import EXACT_BUCKET, Core, Model
+from synth.sampling.core import Core
 from synth.sampling.execution import Method
+from synth.sampling.methods import Model
 from synth.sampling.prepare import PrecisionWarning, cast, prepare
+from synth.sampling.rows import Rows
 from synth.sampling.tuning import Tuning
 
 CPU = torch.device("cpu")
@@ -36,7 +38,7 @@ def core(seconds: float = 0.2) -> Core:
 
 
 def run(core: Core, index: torch.Tensor, mode: str = "exact", seed: int = 7) -> torch.Tensor:
-    return core.run(index, index % 3, None, seed, mode, PARAMETERS)
+    return core.run(Rows.of(seed, index, index % 3), mode, PARAMETERS)
 
 
 @pytest.mark.parametrize("mode", ["exact", "fast"])
@@ -97,7 +99,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
 
 
 def test_buckets_that_do_not_fit_into_memory_are_not_offered(monkeypatch):
-    monkeypatch.setattr("synth.sampling.core._MOST_BYTES", 1)
+    monkeypatch.setattr("synth.sampling.tuning._MOST_BYTES", 1)
     tuning = core().tuning
     assert isinstance(tuning, Tuning)
     assert set(tuning.seconds) == {1}
@@ -121,7 +123,7 @@ def test_a_failed_device_is_told_at_once_ever_after(monkeypatch):
 
     made = core(0.0)
 
-    def fail(inputs):
+    def fail(*inputs):
         raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
 
     monkeypatch.setattr(made._exact, "run", fail)
@@ -137,14 +139,14 @@ def test_compiled_code_makes_the_same_images_and_never_compiles_for_a_request():
     from synth.sampling.backends import InductorBackend
 
     made = core(0.0)
-    eager = run(made, torch.arange(EXACT_BUCKET), "exact")
+    eager = run(made, torch.arange(32), "exact")
     backend = InductorBackend(made.program, torch.float32, Method("inductor", "contiguous"))
-    inputs = made._sample_inputs(EXACT_BUCKET)
-    backend.prepare(inputs)
+    rows = made.sample_rows(32)
+    backend.prepare(rows, made.defaults)
     for seed, spread in ((7, 1.0), (8, 0.5), (2**64 - 1, 2.0)):
-        other = type(inputs)(seed, inputs.index, inputs.labels, None, {**PARAMETERS, "spread": spread})
-        pixels = backend.run(other)
+        other = Rows.of(seed, rows.index, rows.labels)
+        pixels = backend.run(other, {**PARAMETERS, "spread": spread})
         if seed == 7:
             assert (pixels.int() - eager.int()).abs().max() <= 1
     with pytest.raises(RuntimeError):
-        backend.run(made._sample_inputs(EXACT_BUCKET + 1))
+        backend.run(made.sample_rows(33), made.defaults)

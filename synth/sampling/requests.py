@@ -1,0 +1,83 @@
+"""Finding every value of a request good, before anything is computed."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synth.artifacts import ModelCard
+from synth.batch import Mode
+from synth.errors import UsageError
+from synth.models.program import Parameter
+from synth.randomness import MAX_INDEX
+from synth.sampling.generator import Images
+from synth.text import closest
+
+_MOST_BYTES = 4 * 2**30
+"""Most bytes of images that one call returns."""
+
+
+def check_keys(card: ModelCard, count: int | None, start: int, mode: Mode) -> Tensor:
+    """int64 [count]: the indices; raises UsageError."""
+    count, start = _whole_number("count", count), _whole_number("start", start)
+    if count < 1:
+        raise UsageError(f"count must be 1 or more, not {count}.")
+    image = card.image
+    most = _MOST_BYTES // (image.channels * image.height * image.width)
+    if count > most:
+        raise UsageError(
+            f"{count:,} images of {image.height} x {image.width} are too many for one call; "
+            f"ask for at most {most:,} at once, in parts with start=, or use synth generate."
+        )
+    if not 0 <= start <= MAX_INDEX - count:
+        raise UsageError(f"start must be from 0 to {MAX_INDEX - count}, not {start}.")
+    if mode not in get_args(Mode):
+        raise UsageError(f"There is no mode {mode!r}; use fast or exact.")
+    return torch.arange(start, start + count, dtype=torch.int64)
+
+
+def check_parameters(
+    card: ModelCard, known: Sequence[Parameter], given: Mapping[str, float]
+) -> dict[str, float]:
+    """A value for every parameter, the defaults filled in; raises UsageError."""
+    by_name = {parameter.name: parameter for parameter in known}
+    for name, value in given.items():
+        if name not in by_name:
+            raise UsageError(
+                f"{card.reference} has no parameter {name!r}{closest(name, by_name)}. "
+                f"Parameters: {', '.join(by_name) or 'none'}."
+            )
+        low, high = by_name[name].low, by_name[name].high
+        if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
+            raise UsageError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}.")
+    return {name: float(given.get(name, parameter.default)) for name, parameter in by_name.items()}
+
+
+def check_images(card: ModelCard, images: Images) -> Tensor:
+    """uint8 [N, C, H, W] of the model's shape; raises UsageError."""
+    image = card.image
+    wanted = [image.height, image.width, image.channels]
+    if isinstance(images, Tensor):
+        wanted = [image.channels, image.height, image.width]
+    elif not isinstance(images, np.ndarray):
+        raise UsageError(f"Images are a tensor or a numpy array, not {type(images).__name__}.")
+    shape = list(images.shape)
+    if str(images.dtype) not in ("torch.uint8", "uint8") or shape[1:] != wanted or not shape[0]:
+        raise UsageError(
+            f"{card.reference} translates one or more images in uint8 {['N', *wanted]}; "
+            f"these are {images.dtype} {shape}."
+        )
+    # A copy: torch cannot look into every numpy array (read-only, turned upside down).
+    return images if isinstance(images, Tensor) else torch.tensor(images.copy()).permute(0, 3, 1, 2)
+
+
+def _whole_number(name: str, value: int | None) -> int:
+    if value is None or isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise UsageError(f"{name} must be a whole number, not {value!r}.")
+    return operator.index(value)

@@ -1,0 +1,90 @@
+"""What the core computes, row by row: samples of one request or of many, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from synth.batch import Mode
+from synth.randomness import seed_word
+
+Wanted = Callable[[], Tensor | None]
+"""Asked between steps: bool [N], which rows somebody still waits for; None for all."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """N samples to be made. Rows are independent: whose they are and what stands beside them is of no effect.
+
+    Attributes:
+        seed: int64 [N], the 64 bits of each row's seed (see ``synth.randomness.seed_word``).
+        index: int64 [N]; with the seed, the key of a sample.
+        labels: int64 [N], or None for a model without classes.
+        images: uint8 [N, C, H, W] to translate, or None to generate.
+    """
+
+    seed: Tensor
+    index: Tensor
+    labels: Tensor | None = None
+    images: Tensor | None = None
+
+    @staticmethod
+    def of(seed: int, index: Tensor, labels: Tensor | None = None, images: Tensor | None = None) -> Rows:
+        """Rows that share a seed of 0 to 2**64 - 1."""
+        return Rows(torch.full_like(index, seed_word(seed)), index, labels, images)
+
+    @staticmethod
+    def join(parts: Sequence[Rows]) -> Rows:
+        """The rows of all parts, in order; one or more, all with labels or none, all with images or none."""
+        if len(parts) == 1:
+            return parts[0]
+        labels = [part.labels for part in parts if part.labels is not None]
+        images = [part.images for part in parts if part.images is not None]
+        return Rows(
+            torch.cat([part.seed for part in parts]),
+            torch.cat([part.index for part in parts]),
+            torch.cat(labels) if labels else None,
+            torch.cat(images) if images else None,
+        )
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, rows: slice) -> Rows:
+        return self._each(lambda tensor: tensor[rows])
+
+    def padded(self, size: int) -> Rows:
+        """``size`` rows, the last one repeated."""
+        missing = size - len(self)
+        if not missing:
+            return self
+        return self._each(lambda one: torch.cat([one, one[-1:].expand(missing, *one.shape[1:])]))
+
+    def to(self, device: torch.device) -> Rows:
+        """The rows on a device."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Rows:
+        return Rows(
+            change(self.seed),
+            change(self.index),
+            None if self.labels is None else change(self.labels),
+            None if self.images is None else change(self.images),
+        )
+
+
+@dataclass(frozen=True)
+class Work:
+    """A request whose values have all been found good: what ``Sampler.plan`` makes of it."""
+
+    rows: Rows
+    seed: int
+    mode: Mode
+    parameters: Mapping[str, float]
+    """Every sampling parameter of the model by name, defaults filled in."""
+
+    def __len__(self) -> int:
+        return len(self.rows)

@@ -33,9 +33,9 @@ class Core:
         self.bytes_per_sample = self._ways.bytes_per_sample(self.sample_rows(1), self.defaults)
         self.exact_bucket = exact_bucket(self.bytes_per_sample, device)
         self._exact: Backend = self._ways.steady_backend
-        self._fast: Backend = self._exact
+        self._fast: Backend = self._ways.shrinking_backend
         # Warm-up measures generation; what was prepared for it knows nothing of images.
-        self._translating: Backend = self._ways.shrinking_backend
+        self._translating = self._fast
         self._transfer: Transfer = self._make_transfer(self.exact_bucket)
         self.tuning: Tuning | None = None
         self._halved = False

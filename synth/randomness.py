@@ -94,31 +94,36 @@ def bits(seed: Seed, index: _Words, stream: int, count: int) -> _Words:
     Returns:
         int64 [N, count] of values 0 to 2**32 - 1, of the same library and device as ``index``.
     """
+    if not isinstance(seed, torch.Tensor):
+        seed = seed_word(check_seed(seed))
+    if not isinstance(index, torch.Tensor):
+        assert not isinstance(seed, torch.Tensor)
+        return _bits_of_numpy(np.int64(seed), np.asarray(index, dtype=np.int64), stream, count)
+    if index.device.type == "cpu":
+        # A hundred small operations: numpy starts each of them several times faster than torch.
+        seeds = seed.numpy() if isinstance(seed, torch.Tensor) else np.int64(seed)
+        return torch.from_numpy(_bits_of_numpy(seeds, index.to(torch.int64).numpy(), stream, count))
     blocks = -(-count // 4)
-    if isinstance(index, torch.Tensor):
-        rows = index.to(torch.int64).reshape(-1, 1)
-        columns = torch.arange(blocks, dtype=torch.int64, device=index.device).reshape(1, -1)
-        if isinstance(seed, torch.Tensor):
-            seeds = seed.reshape(-1, 1)
-        else:
-            seeds = torch.full_like(columns, seed_word(check_seed(seed)))
-        words = philox(
-            # Ten rounds mix every word into every other, so that all four come out as [N, blocks].
-            (columns, torch.full_like(columns, stream), rows & _MASK, (rows >> 32) & _MASK),
-            (seeds & _MASK, (seeds >> 32) & _MASK),
-        )
-        out = torch.stack(words, dim=-1)
-        return out.reshape(rows.shape[0], blocks * 4)[:, :count]
-    assert not isinstance(seed, torch.Tensor)
-    seed = check_seed(seed)
-    rows_np = np.asarray(index, dtype=np.int64).reshape(-1, 1)
-    columns_np = np.arange(blocks, dtype=np.int64).reshape(1, -1)
-    words_np = philox(
-        (columns_np, np.full_like(columns_np, stream), rows_np & _MASK, (rows_np >> 32) & _MASK),
-        (np.full_like(columns_np, seed & _MASK), np.full_like(columns_np, seed >> 32)),
+    rows = index.to(torch.int64).reshape(-1, 1)
+    columns = torch.arange(blocks, dtype=torch.int64, device=index.device).reshape(1, -1)
+    keys = seed.reshape(-1, 1) if isinstance(seed, torch.Tensor) else torch.full_like(columns, seed)
+    words = philox(
+        # Ten rounds mix every word into every other, so that all four come out as [N, blocks].
+        (columns, torch.full_like(columns, stream), rows & _MASK, (rows >> 32) & _MASK),
+        (keys & _MASK, (keys >> 32) & _MASK),
     )
-    out_np = np.stack(words_np, axis=-1)
-    return out_np.reshape(rows_np.shape[0], blocks * 4)[:, :count]
+    return torch.stack(words, dim=-1).reshape(rows.shape[0], blocks * 4)[:, :count]
+
+
+def _bits_of_numpy(seed: np.ndarray | np.int64, index: np.ndarray, stream: int, count: int) -> np.ndarray:
+    blocks = -(-count // 4)
+    rows, keys = index.reshape(-1, 1), np.reshape(seed, (-1, 1))
+    columns = np.arange(blocks, dtype=np.int64).reshape(1, -1)
+    words = philox(
+        (columns, np.full_like(columns, stream), rows & _MASK, (rows >> 32) & _MASK),
+        (keys & _MASK, (keys >> 32) & _MASK),
+    )
+    return np.stack(words, axis=-1).reshape(rows.shape[0], blocks * 4)[:, :count]
 
 
 def uniforms(seed: Seed, index: _Words, stream: int, count: int) -> _Words:

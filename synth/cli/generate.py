@@ -32,6 +32,10 @@ def generate(
             '"cat=10,dog=30".',
         ),
     ] = None,
+    image_format: Annotated[
+        str, typer.Option("--image-format", help="png, jpeg or webp; not with npz.")
+    ] = "png",
+    quality: Annotated[int, typer.Option("--quality", help="1 to 100, of jpeg and webp.")] = 95,
     seed: Annotated[int, typer.Option("--seed", help="With an image's index it decides the image.")] = 0,
     start: Annotated[int, typer.Option("--start", help="Index of the first image.")] = 0,
     shard_size: Annotated[
@@ -64,11 +68,13 @@ def generate(
     parameters = _parse_parameters(set_ or [])
 
     from synth.artifacts import Store
+    from synth.data.encode import Encoding
     from synth.data.writers.formats import get_format
     from synth.offline import generate_dataset, make_plan
     from synth.sampling import Sampler
 
-    get_format(format_name)
+    encoding = Encoding(image_format, quality)  # type: ignore[arg-type]  # it checks
+    get_format(format_name, encoding)
     sampler = Sampler.open(
         model, store=None if store is None else Store(store), device=device, precision=precision
     )
@@ -83,6 +89,7 @@ def generate(
         parameters=parameters,
         format=format_name,
         shard_size=shard_size,
+        encoding=encoding,
     )
     with _progress(out) as report:
         manifest = generate_dataset(sampler, plan, out, resume=resume, overwrite=overwrite, progress=report)

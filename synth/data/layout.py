@@ -10,19 +10,21 @@ from typing import IO
 import numpy as np
 
 from synth.batch import Batch
-from synth.data.png import encode_batch
+from synth.data.encode import PNG, Encoding
 from synth.data.provenance import png_texts, sample_key, sample_records
 
 
-def write_tar(file: IO[bytes], batch: Batch) -> None:
+def write_tar(file: IO[bytes], batch: Batch, encoding: Encoding = PNG) -> None:
     """A WebDataset shard: ``KEY.png``, ``KEY.cls`` (class number, where there are classes), ``KEY.json``.
 
-    Members carry neither time nor owner, so that equal contents are equal files.
+    Other encodings have their own suffix. Members carry neither time nor owner, so that equal contents are
+    equal files.
     """
     empty = _empty_header()
     written = 0
-    for png, record in zip(encode_batch(batch.numpy(), png_texts(batch)), sample_records(batch), strict=True):
-        members = {"png": png}
+    encoded = encoding.encode(batch.numpy(), png_texts(batch))
+    for data, record in zip(encoded, sample_records(batch), strict=True):
+        members = {encoding.suffix: data}
         if record["label"] is not None:
             members["cls"] = str(record["label"]).encode()
         members["json"] = json.dumps(record, ensure_ascii=False).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,9 @@ def generate_dataset(
             f"{generator.card.reference} ({generator.card.digest[:12]}); make a new plan."
         )
     work = shards(plan)
-    writer = open_writer(plan.format, out, plan=plan.as_dict(), resume=resume, overwrite=overwrite)
+    writer = open_writer(
+        plan.format, out, plan=plan.as_dict(), encoding=plan.encoding, resume=resume, overwrite=overwrite
+    )
     try:
         with writer:
             if writer.manifest is None:
@@ -87,11 +90,23 @@ def _write_missing(generator: Generator, plan: Plan, work: Iterator[Shard], writ
     completed = writer.completed
     done = sum(completed.values())
     yield done
-    for shard in work:
-        if shard.number not in completed:
-            writer.write(run_shard(generator, plan, shard), shard.number)
-            done += shard.count
-            yield done
+    # One shard is encoded and written while the next one is computed, so that at most two are in memory. The
+    # generator stays on this thread, to which it belongs; whatever goes wrong, a begun shard is finished.
+    with ThreadPoolExecutor(1) as pool:
+        writing: Future[None] | None = None
+        before = 0
+        for shard in work:
+            if shard.number in completed:
+                continue
+            batch = run_shard(generator, plan, shard)
+            if writing is not None:
+                writing.result()
+                done += before
+                yield done
+            writing, before = pool.submit(writer.write, batch, shard.number), shard.count
+        if writing is not None:
+            writing.result()
+            yield done + before
 
 
 def _interrupted(writer: Writer, plan: Plan, out: str | Path) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from synth.batch import Mode
+from synth.data.encode import PNG, Encoding
 from synth.errors import UsageError
 from synth.labels import Label, Labels, normalise_labels, resolve_labels
 from synth.randomness import MAX_INDEX, check_seed
@@ -35,6 +36,7 @@ class Plan:
         parameters: sampling parameters that differ from the generator's defaults.
         format: a name of ``synth.data.writers.FORMATS``.
         shard_size: samples per shard, from 1; the last may have fewer.
+        encoding: of the images, in formats that hold image files.
     """
 
     model: str
@@ -48,6 +50,7 @@ class Plan:
     parameters: Mapping[str, float] = field(default_factory=dict)
     format: str = "imagefolder"
     shard_size: int = SHARD_SIZE
+    encoding: Encoding = PNG
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -66,7 +69,7 @@ class Plan:
         if isinstance(labels, Mapping):
             # As text, since the order of the classes counts and JSON objects have none.
             labels = ",".join(f"{name}={count}" for name, count in labels.items())
-        return {
+        request = {
             "model": self.model,
             "digest": self.digest,
             "count": self.count,
@@ -78,6 +81,9 @@ class Plan:
             "format": self.format,
             "shard_size": self.shard_size,
         }
+        if self.encoding.format != "png":
+            request |= {"image_format": self.encoding.format, "quality": self.encoding.quality}
+        return request
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from synth.sampling.methods import Model
 
 MEAN_TOLERANCE = 2.0
 """Levels of 255 by which reduced precision may differ from float32, on average over a fixed batch."""
+FAST_TOLERANCE = 2
+"""Levels of 255 by which pixels of mode ``fast`` may differ between batch sizes, which round differently."""
 _CHECKED = 8
 
 

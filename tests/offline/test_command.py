@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import tarfile
 
 import pytest
 
@@ -109,5 +110,39 @@ def test_ctrl_c_exits_with_130_and_resume_goes_on(run, tmp_path, monkeypatch):
 def test_a_bad_request_exits_with_2_and_writes_nothing(run, tmp_path, words, message):
     code, out, err = run("--count", 4, "--out", tmp_path / "out", *words)
     assert (code, out) == (2, "")
+    assert message in err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("jpeg", "jpg"), ("webp", "webp")])
+@pytest.mark.parametrize("layout", ["imagefolder", "webdataset"])
+def test_images_come_in_the_encoding_that_is_asked_for(run, tmp_path, name, suffix, layout):
+    words = ["--count", 4, "--out", tmp_path, "--format", layout, "--image-format", name, "--quality", 80]
+    code, out, _ = run(*words, "--json")
+    assert code == 0
+    plan = json.loads(out)["plan"]
+    assert (plan["image_format"], plan["quality"]) == (name, 80)
+    if layout == "imagefolder":
+        assert len(list(tmp_path.glob(f"*/*.{suffix}"))) == 4
+    else:
+        with tarfile.open(tmp_path / "000000.tar") as tar:
+            assert sum(member.endswith(f".{suffix}") for member in tar.getnames()) == 4
+    code, _, err = run(*words[:-1], 70, "--resume")
+    assert code == 2
+    assert "quality is 80 on disk, 70 now" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--image-format", "gif"], "Images cannot be written as 'gif'"),
+        (["--image-format", "jpg"], "did you mean 'jpeg'"),
+        (["--image-format", "jpeg", "--quality", "0"], "quality must be from 1 to 100"),
+        (["--image-format", "webp", "--format", "npz"], "go with imagefolder or webdataset"),
+    ],
+)
+def test_an_encoding_that_cannot_be_is_refused(run, tmp_path, words, message):
+    code, _, err = run("--count", 4, "--out", tmp_path / "out", *words)
+    assert code == 2
     assert message in err
     assert not (tmp_path / "out").exists()

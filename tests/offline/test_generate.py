@@ -2,12 +2,20 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 
-from synth.data.writers import read_manifest
-from synth.errors import InterruptedRunError, LabelError, SynthError, UsageError
+from synth.data.writers import Writer, read_manifest
+from synth.errors import (
+    DeviceError,
+    InterruptedRunError,
+    LabelError,
+    StorageError,
+    SynthError,
+    UsageError,
+)
 from synth.offline import generate_dataset, make_plan
 
 
@@ -122,3 +130,59 @@ def test_a_generator_that_gives_too_few_samples_is_not_believed(fake, tmp_path):
 
     with pytest.raises(SynthError, match="other samples"):
         generate_dataset(Short(), make_plan(fake.FakeCard(("cat", "dog")), 3), tmp_path)
+
+
+def test_the_next_shard_is_made_while_one_is_written(fake, tmp_path, monkeypatch):
+    """Each write waits for the shard after it: one that is made only later would never come."""
+    made = [threading.Event() for _ in range(5)]
+
+    class Watched(fake.FakeGenerator):
+        def generate(self, count, *, start=0, **request):
+            made[start // 5].set()
+            return super().generate(count, start=start, **request)
+
+    write = Writer.write
+
+    def patient(self, batch, shard):
+        assert made[min(shard + 1, 4)].wait(timeout=30)
+        write(self, batch, shard)
+
+    monkeypatch.setattr(Writer, "write", patient)
+    generator = Watched()
+    plan = make_plan(generator.card, 25, format="npz", shard_size=5)
+    assert generate_dataset(generator, plan, tmp_path).count == 25
+
+
+def test_what_fails_in_writing_is_told_and_the_shards_before_it_are_kept(fake, tmp_path, monkeypatch):
+    write = Writer.write
+
+    def full(self, batch, shard):
+        if shard == 2:
+            raise StorageError("The disk is full.")
+        write(self, batch, shard)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Writer, "write", full)
+        with pytest.raises(StorageError, match="disk is full"):
+            fake.make(tmp_path / "out", "webdataset")
+    calls = []
+    fake.make(tmp_path / "out", "webdataset", resume=True, progress=lambda *call: calls.append(call))
+    assert calls[0] == (10, 23)
+
+
+def test_a_shard_that_is_being_written_when_the_next_one_fails_is_kept(fake, tmp_path):
+    class Failing(fake.FakeGenerator):
+        def generate(self, count, *, start=0, **request):
+            if start >= 10:
+                raise DeviceError("The device failed.")
+            return super().generate(count, start=start, **request)
+
+    generator = Failing()
+    plan = make_plan(generator.card, 25, format="npz", shard_size=5)
+    with pytest.raises(DeviceError):
+        generate_dataset(generator, plan, tmp_path / "out")
+    calls = []
+    generate_dataset(
+        fake.FakeGenerator(), plan, tmp_path / "out", resume=True, progress=lambda *call: calls.append(call)
+    )
+    assert calls[0] == (10, 25)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from synth.batch import Batch
+from synth.data.encode import Encoding
 from synth.data.writers import imagefolder, npz, webdataset
 from synth.data.writers.manifest import DatasetFile
 from synth.data.writers.staging import Header, ShardRecord, Staging
@@ -17,11 +18,11 @@ from synth.text import closest
 class WriteShard(Protocol):
     """Write one shard under ``staging.data`` (final files) and ``staging.parts`` (pieces); return both.
 
-    A function of the batch alone: equal batches give equal bytes, whatever was there before.
+    A function of the batch and encoding alone: equal ones give equal bytes, whatever was there before.
     """
 
     def __call__(
-        self, staging: Staging, number: int, batch: Batch
+        self, staging: Staging, number: int, batch: Batch, encoding: Encoding
     ) -> tuple[list[DatasetFile], list[DatasetFile]]: ...
 
 
@@ -40,20 +41,31 @@ class Format:
     name: str
     write_shard: WriteShard
     finish: Finish
+    encodes: bool = True
+    """Holds image files, and not raw pixels."""
 
 
 FORMATS: dict[str, Format] = {
     "imagefolder": Format("imagefolder", imagefolder.write_shard, imagefolder.finish),
     "webdataset": Format("webdataset", webdataset.write_shard, webdataset.finish),
-    "npz": Format("npz", npz.write_shard, npz.finish),
+    "npz": Format("npz", npz.write_shard, npz.finish, encodes=False),
 }
 
 
-def get_format(name: str) -> Format:
-    """The format of that name, or ConfigError with the names that exist."""
+def get_format(name: str, encoding: Encoding | None = None) -> Format:
+    """The format of that name, which can hold images of that encoding.
+
+    Raises ConfigError with the names that exist, or where the format holds no image files.
+    """
     try:
-        return FORMATS[name]
+        form = FORMATS[name]
     except KeyError:
         raise ConfigError(
             f"There is no output format {name!r}{closest(name, FORMATS)}. Formats: {', '.join(FORMATS)}."
         ) from None
+    if encoding is not None and encoding.format != "png" and not form.encodes:
+        raise ConfigError(
+            f"The format {name} holds raw pixels; images as {encoding.format} go with "
+            f"{' or '.join(other.name for other in FORMATS.values() if other.encodes)}."
+        )
+    return form

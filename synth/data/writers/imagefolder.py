@@ -1,4 +1,4 @@
-"""A folder of PNG images, one sub-folder per class, with ``metadata.jsonl``.
+"""A folder of images, one sub-folder per class, with ``metadata.jsonl``.
 
 torchvision's ``ImageFolder`` takes labels from the folders; Hugging Face's ``imagefolder`` takes ``label``
 and ``label_name`` from the metadata. Unlabelled images lie in ``images``. A seed beyond int64 is
@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Sequence
 
 from synth.batch import Batch
-from synth.data.png import encode_batch
+from synth.data.encode import Encoding
 from synth.data.provenance import png_texts, sample_key, sample_records
 from synth.data.writers.files import describe, flush, write_file
 from synth.data.writers.manifest import DatasetFile
@@ -22,14 +22,17 @@ from synth.data.writers.staging import Header, ShardRecord, Staging
 _MAX_INT64 = 2**63 - 1
 
 
-def write_shard(staging: Staging, number: int, batch: Batch) -> tuple[list[DatasetFile], list[DatasetFile]]:
+def write_shard(
+    staging: Staging, number: int, batch: Batch, encoding: Encoding
+) -> tuple[list[DatasetFile], list[DatasetFile]]:
     """The images of one shard, and their metadata lines as a part."""
     folders = None if batch.classes is None else folder_names(batch.classes)
     files, lines = [], []
-    for png, record in zip(encode_batch(batch.numpy(), png_texts(batch)), sample_records(batch), strict=True):
+    encoded = encoding.encode(batch.numpy(), png_texts(batch))
+    for data, record in zip(encoded, sample_records(batch), strict=True):
         folder = "images" if folders is None else folders[record["label"]]
-        name = f"{folder}/{sample_key(record['index'])}.png"
-        files.append(write_file(staging.data, name, png))
+        name = f"{folder}/{sample_key(record['index'])}.{encoding.suffix}"
+        files.append(write_file(staging.data, name, data))
         if record["seed"] > _MAX_INT64:
             # Arrow, which Hugging Face reads this with, would round it to a float.
             record["seed"] = str(record["seed"])

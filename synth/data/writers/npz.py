@@ -12,6 +12,7 @@ from typing import IO
 import numpy as np
 
 from synth.batch import Batch
+from synth.data.encode import Encoding
 from synth.data.layout import npz_columns, npz_constants
 from synth.data.writers.files import describe, flush
 from synth.data.writers.manifest import DatasetFile
@@ -20,7 +21,9 @@ from synth.data.writers.staging import Header, ShardRecord, Staging
 FILE = "data.npz"
 
 
-def write_shard(staging: Staging, number: int, batch: Batch) -> tuple[list[DatasetFile], list[DatasetFile]]:
+def write_shard(
+    staging: Staging, number: int, batch: Batch, encoding: Encoding
+) -> tuple[list[DatasetFile], list[DatasetFile]]:
     """One ``.npy`` part for each array that grows with the samples."""
     parts = []
     for name, array in npz_columns(batch).items():

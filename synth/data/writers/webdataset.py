@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from synth.batch import Batch
+from synth.data.encode import Encoding
 from synth.data.layout import write_tar
 from synth.data.writers.files import describe
 from synth.data.writers.manifest import DatasetFile
 from synth.data.writers.staging import Header, ShardRecord, Staging
 
 
-def write_shard(staging: Staging, number: int, batch: Batch) -> tuple[list[DatasetFile], list[DatasetFile]]:
+def write_shard(
+    staging: Staging, number: int, batch: Batch, encoding: Encoding
+) -> tuple[list[DatasetFile], list[DatasetFile]]:
     """``NUMBER.tar``."""
     name = f"{number:06d}.tar"
     with open(staging.data / name, "wb") as file:
-        write_tar(file, batch)
+        write_tar(file, batch, encoding)
     return [describe(staging.data, name)], []
 
 

@@ -13,6 +13,7 @@ import torch
 
 from synth import __version__
 from synth.batch import Batch
+from synth.data.encode import PNG, Encoding
 from synth.data.writers.files import storage_errors
 from synth.data.writers.formats import Format, get_format
 from synth.data.writers.manifest import DatasetFile, DatasetManifest
@@ -34,13 +35,14 @@ class Writer:
     def __init__(
         self,
         form: Format,
+        encoding: Encoding,
         staging: Staging,
         plan: PlanRecord,
         shards: dict[int, ShardRecord],
         manifest: DatasetManifest | None = None,
     ) -> None:
         self.manifest = manifest
-        self._form = form
+        self._form, self._encoding = form, encoding
         self._staging = staging
         self._plan = plan
         self._shards = shards
@@ -70,7 +72,7 @@ class Writer:
             raise UsageError(f"Shard {number} is empty, or written already.")
         with storage_errors(self._staging.out):
             self._agree(Header.of(batch))
-            files, parts = self._form.write_shard(self._staging, number, batch)
+            files, parts = self._form.write_shard(self._staging, number, batch, self._encoding)
             record = ShardRecord(
                 number=number, count=len(batch), class_counts=_class_counts(batch), files=files, parts=parts
             )
@@ -144,7 +146,13 @@ class Writer:
 
 
 def open_writer(
-    format: str, out: str | Path, *, plan: Mapping[str, Any], resume: bool = False, overwrite: bool = False
+    format: str,
+    out: str | Path,
+    *,
+    plan: Mapping[str, Any],
+    encoding: Encoding = PNG,
+    resume: bool = False,
+    overwrite: bool = False,
 ) -> Writer:
     """A writer into the folder ``out``, which sees nothing of the data set before it is complete.
 
@@ -152,13 +160,14 @@ def open_writer(
         format: a name of ``FORMATS``.
         out: a folder that is empty or does not exist yet, or one that ``resume`` or ``overwrite`` allows.
         plan: the request, ready for JSON; kept in the manifest, and compared on resuming.
+        encoding: of the images, in formats that hold image files.
         resume: go on with an unfinished data set of an equal plan. A finished one gives a writer that is
             closed already (``manifest`` is set). Where there is nothing to resume, start.
         overwrite: replace a data set of synth, finished or not. The former one stays until the new one is
             complete.
 
     Raises:
-        ConfigError: unknown format.
+        ConfigError: unknown format, or one that cannot hold this encoding.
         OutputExistsError: ``out`` holds something, or another process writes to it.
         ResumeError: what is there has another plan; the message names the differences.
         StorageError: ``out`` cannot be written to.
@@ -166,7 +175,7 @@ def open_writer(
     """
     if resume and overwrite:
         raise UsageError("Use either --resume, to go on, or --overwrite, to start again; not both.")
-    form = get_format(format)
+    form = get_format(format, encoding)
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise OutputExistsError(f"{out} is a file; choose a folder for the output.")
@@ -174,14 +183,20 @@ def open_writer(
     staging = Staging(out)
     try:
         with storage_errors(out):
-            return _open(form, staging, request, resume=resume, overwrite=overwrite)
+            return _open(form, encoding, staging, request, resume=resume, overwrite=overwrite)
     except BaseException:
         staging.release()
         raise
 
 
 def _open(
-    form: Format, staging: Staging, request: dict[str, Any], *, resume: bool, overwrite: bool
+    form: Format,
+    encoding: Encoding,
+    staging: Staging,
+    request: dict[str, Any],
+    *,
+    resume: bool,
+    overwrite: bool,
 ) -> Writer:
     out = staging.out
     if staging.path.exists():
@@ -198,7 +213,7 @@ def _open(
                 "--resume, start again with --overwrite, or choose another folder."
             )
         _require_equal(out, record.plan, request)
-        return Writer(form, staging, record, kept)
+        return Writer(form, encoding, staging, record, kept)
     finished = finished_in(out)
     if finished is not None and not overwrite:
         if not resume:
@@ -209,10 +224,12 @@ def _open(
         _require_equal(out, finished.plan, request)
         if staging.path.exists():
             staging.discard()
-        return Writer(form, staging, PlanRecord(created=finished.created, plan=request), {}, finished)
+        return Writer(
+            form, encoding, staging, PlanRecord(created=finished.created, plan=request), {}, finished
+        )
     refuse_foreign(out)
     staging.lock()
-    return Writer(form, staging, staging.start(request), {})
+    return Writer(form, encoding, staging, staging.start(request), {})
 
 
 def _require_equal(out: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

@@ -6,6 +6,11 @@ In one process and in turns (A B C D, A B C D, ...), so that drifts of the machi
     fast     the tuned core in mode ``fast``, from keys to uint8
     bare     a loop over the very function that the core found best, at its best bucket, without the core
     exact    the core in mode ``exact``
+    one      eager and fast for single images
+
+and the roofline: the time that the operations would take at the rate of a large matrix product, or the bytes
+at the rate of a large copy, whichever is longer. Bytes are the weights once for each bucket, and activations
+written once and read once.
 
     python benchmarks/sampler.py              some 15 minutes on two CPU cores
     python benchmarks/sampler.py --quick      some 3 minutes; the result is not kept
@@ -34,8 +39,13 @@ from synth.sampling.execution import to_uint8
 from synth.sampling.methods import Model
 from synth.sampling.prepare import prepare
 
-TARGETS = {"fast / eager": 5.0, "fast / bare": 0.95, "exact / fast": 0.9}
+TARGETS = {
+    "cpu": {"fast / eager": 5.0, "fast / bare": 0.95, "exact / fast": 0.9},
+    "cuda": {"fast / eager": 2.0, "one: fast / eager": 4.0, "fast / bare": 0.95, "exact / fast": 0.9},
+}
+"""By kind of device."""
 EAGER_BATCHES = (1, 8, 32, 128)
+SINGLES = 16
 
 
 @dataclass(frozen=True)
@@ -94,15 +104,17 @@ def cases(quick: bool) -> list[Case]:
 def measure(case: Case, rounds: int, warmup_seconds: float) -> dict[str, Any]:
     """Images per second of the four ways, and what the core chose."""
     device = resolve_device()
-    eager, flops = eager_loop(case, device)
+    eager, batch, flops = eager_loop(case, device)
     core, precision = prepare(case.model, device, resolve_precision("auto", device))
     tuning = core.warm_up(warmup_seconds)
     bucket = min(tuning.seconds, key=lambda size: tuning.seconds[size] / size)
     ways: dict[str, Callable[[], int]] = {
-        "eager": eager,
+        "eager": lambda: eager(batch, case.count),
         "fast": lambda: through_core(core, case, "fast"),
         "bare": lambda: bare_loop(core, case, bucket),
         "exact": lambda: through_core(core, case, "exact"),
+        "one eager": lambda: eager(1, SINGLES),
+        "one fast": lambda: one_by_one(core, SINGLES),
     }
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
@@ -114,8 +126,10 @@ def measure(case: Case, rounds: int, warmup_seconds: float) -> dict[str, Any]:
         "fast / eager": _ratio(rates["fast"], rates["eager"]),
         "fast / bare": _ratio(rates["fast"], rates["bare"]),
         "exact / fast": _ratio(rates["exact"], rates["fast"]),
+        "one: fast / eager": _ratio(rates["one fast"], rates["one eager"]),
     }
-    peak = peak_flops(device, DTYPES[precision])
+    peak, bandwidth = peak_flops(device, DTYPES[precision]), copied_bytes(device)
+    moved = core._ways.weight_bytes() / bucket + 2 * core.bytes_per_sample
     fast = statistics.median(rates["fast"])
     return {
         "images_per_second": {name: statistics.median(values) for name, values in rates.items()},
@@ -124,12 +138,15 @@ def measure(case: Case, rounds: int, warmup_seconds: float) -> dict[str, Any]:
         "tuning": tuning.model_dump(mode="json"),
         "flops_per_image": flops,
         "measured_peak_flops": peak,
-        "fraction_of_peak": fast * flops / peak,
+        "bytes_per_image": moved,
+        "measured_bytes_per_second": bandwidth,
+        "fraction_of_roofline": fast * max(flops / peak, moved / bandwidth),
+        "eager_batch": batch,
     }
 
 
-def eager_loop(case: Case, device: torch.device) -> tuple[Callable[[], int], float]:
-    """The plain loop at its best batch size, and the operations of one image."""
+def eager_loop(case: Case, device: torch.device) -> tuple[Callable[[int, int], int], int, float]:
+    """The plain loop over (batch size, count), its best batch size, and the operations of one image."""
     import copy
 
     network = copy.deepcopy(case.model.network).to(device)
@@ -158,13 +175,21 @@ def eager_loop(case: Case, device: torch.device) -> tuple[Callable[[], int], flo
         made = loop(batch, case.count)
         if made / (time.perf_counter() - start) > rate:
             best, rate = batch, made / (time.perf_counter() - start)
-    return lambda: loop(best, case.count), float(counter.get_total_flops())
+    return loop, best, float(counter.get_total_flops())
 
 
 def through_core(core: Core, case: Case, mode: Any) -> int:
     """One request to the core."""
     core.run(core.sample_rows(case.count), mode, core.defaults)
     return case.count
+
+
+def one_by_one(core: Core, count: int) -> int:
+    """So many requests for one image."""
+    rows = core.sample_rows(1)
+    for _ in range(count):
+        core.run(rows, "fast", core.defaults)
+    return count
 
 
 def bare_loop(core: Core, case: Case, bucket: int) -> int:
@@ -186,6 +211,19 @@ def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
         (a @ b).flatten()[0].item()
         best = min(best, time.perf_counter() - start)
     return 2.0 * size**3 / best
+
+
+def copied_bytes(device: torch.device) -> float:
+    """Bytes per second, read and written, of a copy far larger than any cache."""
+    source = torch.zeros(2**28, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    best = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        target.copy_(source)
+        target[-1].item()
+        best = min(best, time.perf_counter() - start)
+    return 2.0 * source.numel() / best
 
 
 def _ratio(ours: list[float], theirs: list[float]) -> float:
@@ -215,8 +253,9 @@ def report(name: str, figures: Mapping[str, Any]) -> None:
     rates = ", ".join(f"{way} {rate:,.0f}" for way, rate in figures["images_per_second"].items())
     print(f"{name}: images/s: {rates}; {figures['tuning']['engine']}, {figures['tuning']['layout']}")
     for ratio, value in figures["ratios"].items():
-        print(f"    {ratio:14} {value:6.2f}   target {TARGETS[ratio]}")
-    print(f"    fraction of the measured peak {figures['fraction_of_peak']:.2f}", flush=True)
+        target = TARGETS[resolve_device().type].get(ratio)
+        print(f"    {ratio:18} {value:6.2f}" + (f"   target {target}" if target else ""))
+    print(f"    fraction of the roofline {figures['fraction_of_roofline']:.2f}", flush=True)
 
 
 if __name__ == "__main__":

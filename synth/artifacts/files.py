@@ -78,11 +78,16 @@ def publish_folder(temporary: Path, final: Path, files: Mapping[str, bytes]) -> 
     sync_folder(final.parent)
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Make the file ``path`` hold ``data``, durably; where that fails it holds what it held before."""
+def replace_file(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Make the file ``path`` hold ``data``, durably; where that fails it holds what it held before.
+
+    ``private``: nobody but its owner may read it, from its first moment on.
+    """
     temporary = path.with_name(path.name + ".new")
     try:
-        with temporary.open("wb") as handle:
+        temporary.unlink(missing_ok=True)  # left by one that was killed; it may have other permissions
+        mode = 0o600 if private else 0o666
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as handle:
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())

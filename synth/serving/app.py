@@ -18,8 +18,10 @@ from synth.serving.documentation import describe
 from synth.serving.engine import Engine, Generation
 from synth.serving.memory import Memory
 from synth.serving.problems import Problem, install_problem_handlers
+from synth.serving.rates import Rates
 from synth.serving.registry import OpenGenerator, Registry
 from synth.serving.request_id import RequestIdMiddleware
+from synth.serving.security import add_security
 from synth.serving.services import Services
 from synth.serving.settings import ServerSettings
 
@@ -63,12 +65,14 @@ def create_app(settings: ServerSettings, *, open_generator: OpenGenerator | None
         await engine.shut_down(settings.drain_seconds)
 
     app = FastAPI(title="synth", version=synth.__version__, description=_DESCRIPTION, lifespan=lifespan)
-    app.state.services = Services(settings, registry, engine, Memory(settings.max_bytes_in_flight))
+    rates = Rates(rate=settings.rate, quota=settings.quota)
+    app.state.services = Services(settings, registry, engine, Memory(settings.max_bytes_in_flight), rates)
     for module in (welcome, health, models, generations):
         app.include_router(module.router)
     install_problem_handlers(app)
     describe(app, Problem, GenerationAnswer)
     app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes)
+    add_security(app, settings, rates)
     app.add_middleware(RequestIdMiddleware)  # outermost: whatever answers, the answer has an id
     return app
 

@@ -36,11 +36,19 @@ class TooLargeError(UsageError):
 
 
 class UnsupportedMediaError(UsageError):
-    """The body is not JSON, or is not declared as JSON."""
+    """The body is of another type than the route takes, or is not declared as such."""
 
     status = 415
     code = "unsupported-media-type"
-    title = "The body is not JSON"
+    title = "The body is of the wrong type"
+
+
+class DeadlineError(SynthError):
+    """The deadline of a request passed while it waited."""
+
+    status = 504
+    code = "deadline"
+    title = "The deadline has passed"
 
 
 class FieldProblem(BaseModel):
@@ -100,7 +108,12 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 async def _synth_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, SynthError)
-    headers = {}
+    return synth_problem(request, error)
+
+
+def synth_problem(request: Request, error: SynthError, headers: Mapping[str, str] | None = None) -> Response:
+    """An error of ours as a response, for middleware, whose errors no handler sees."""
+    headers = dict(headers or {})
     if isinstance(error, OverloadError):
         headers["Retry-After"] = str(error.retry_after_seconds)
     return problem_response(

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from synth.errors import UsageError
 from synth.serving.app import create_app
+from synth.serving.keys import KeyFile
 from synth.serving.registry import OpenGenerator
 from synth.serving.services import Services
 from synth.serving.settings import ServerSettings
@@ -34,6 +35,7 @@ def run(settings: ServerSettings, *, say: Say, open_generator: OpenGenerator | N
 
     Raises:
         UsageError: the address cannot be listened on, or other machines could reach it unallowed.
+        KeyFileError: the file of keys is damaged, or open to others.
     """
     with bind(settings) as listener:
         app = create_app(settings, open_generator=open_generator)
@@ -50,10 +52,11 @@ def bind(settings: ServerSettings) -> socket.socket:
     # localhost may be both ::1 and 127.0.0.1: the latter is what clients try if they try only one.
     family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     local = ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback
-    if not (local or settings.allow_remote):
+    if not (local or settings.allow_remote or KeyFile(settings.keys).keys()):
         raise UsageError(
             f"Other machines can reach {host}, and this server asks nobody for a key. "
-            "Add --allow-remote if everyone on that network may use it; otherwise leave --host out."
+            "Make one with synth keys create NAME, or add --allow-remote if everyone on that network may use "
+            "it; otherwise leave --host out."
         )
     try:
         return socket.create_server(address, family=family, backlog=2048)

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from synth.serving.engine import Engine
 from synth.serving.memory import Memory
+from synth.serving.rates import Rates
 from synth.serving.registry import Registry
 from synth.serving.settings import ServerSettings
 
@@ -21,6 +22,7 @@ class Services:
     registry: Registry
     engine: Engine
     memory: Memory
+    rates: Rates
 
 
 def services_of(request: Request) -> Services:

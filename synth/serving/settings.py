@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from synth.errors import ConfigError
-from synth.home import store_folder
+from synth.home import home, store_folder
+from synth.serving.keys import check_rate
 
 
 class ServerSettings(BaseSettings):
@@ -23,7 +24,19 @@ class ServerSettings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     """0 takes any free port."""
     allow_remote: bool = False
-    """Listen on addresses that other machines can reach."""
+    """Listen on addresses that other machines can reach, though there are no keys."""
+    keys: Path = Field(default_factory=lambda: home() / "keys.json")
+    """Who may use the server: see ``synth.serving.keys``. Without the file nobody is asked for a key."""
+    rate: Annotated[str, AfterValidator(check_rate)] | None = None
+    """Requests that one client may send, as in 100/minute, unless its key says otherwise; None: any."""
+    quota: int | None = Field(default=None, ge=0)
+    """Images that one client may have in a day, unless its key says otherwise; None: any number."""
+    open_metrics: bool = False
+    """/metrics needs no key."""
+    allowed_hosts: str = ""
+    """Names, separated by commas, that the header Host may have on loopback without keys."""
+    allowed_origins: str = ""
+    """Origins, separated by commas, of web pages elsewhere that may use the server; none by default."""
     device: str = "auto"
     precision: Literal["auto", "32", "bf16", "16"] = "auto"
     max_images_per_request: int = Field(default=4096, ge=1)
@@ -39,6 +52,11 @@ class ServerSettings(BaseSettings):
     """Model versions kept on the device; the one unused for longest goes first."""
     drain_seconds: float = Field(default=30.0, ge=0)
     """At shutdown, how long accepted requests may take to finish."""
+
+
+def listed(value: str) -> list[str]:
+    """The items of a setting that is a list separated by commas."""
+    return [item.strip() for item in value.split(",") if item.strip()]
 
 
 def load_settings(**flags: Any) -> ServerSettings:

@@ -105,8 +105,13 @@ def serve(store: Store) -> Iterator[Callable[..., TestClient]]:
     with ExitStack() as running:
 
         def start(open_generator=FakeGenerator, **settings: object) -> TestClient:
-            app = create_app(ServerSettings(store=store.root, **settings), open_generator=open_generator)
-            return running.enter_context(TestClient(app, raise_server_exceptions=False))
+            app = create_app(
+                ServerSettings(**{"store": store.root, "keys": store.root / "keys.json", **settings}),
+                open_generator=open_generator,
+            )
+            return running.enter_context(
+                TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
+            )
 
         yield start
 

@@ -105,8 +105,8 @@ def test_a_port_in_use_is_one_clear_error(store):
 @pytest.mark.parametrize(
     ("host", "says"),
     [
-        ("0.0.0.0", "Add --allow-remote"),
-        ("::", "Add --allow-remote"),
+        ("0.0.0.0", "add --allow-remote"),
+        ("::", "add --allow-remote"),
         ("no.such.host.invalid", "There is no host 'no.such.host.invalid'"),
         ("x" * 70, "There is no host"),
     ],

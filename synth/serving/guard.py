@@ -79,7 +79,8 @@ class GuardMiddleware:
 
     def _check(self, method: str, headers: Headers) -> None:
         host = headers.get("host", "").lower()
-        if self._hosts is not None and not _is_ours(host, self._hosts):
+        # Every browser sends Host; without it (HTTP/1.0) no web page can have asked.
+        if self._hosts is not None and host and not _is_ours(host, self._hosts):
             raise MisdirectedError(
                 f"This server answers as localhost alone, and was asked as {host[:80]!r}. Use its address, "
                 "name further hosts with SYNTH_ALLOWED_HOSTS, or make keys with synth keys create."

@@ -21,6 +21,7 @@ _MEANINGS = {
     422: "The request cannot be used; the detail says why and what to do.",
     500: "The server failed.",
     503: "Busy, shutting down, or the model is damaged. Busy: come back after Retry-After seconds.",
+    504: "The deadline passed before the images were made.",
     507: "The store cannot be read.",
 }
 
@@ -60,3 +61,20 @@ def describe(app: FastAPI, *models: type[BaseModel]) -> None:
         return without()
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation says
+
+
+IMAGE_HEADERS = {
+    "X-Synth-Model": header("NAME@VERSION."),
+    "X-Synth-Digest": header("Digest of the model."),
+    "X-Synth-Seed": header("Seed of all images; with the index it is the key of an image."),
+    "X-Synth-Start": header("Index of the first image; the others follow."),
+    "X-Synth-Shape": header("N,H,W,C."),
+    "X-Synth-Dtype": header("uint8; raw pixels are in C order."),
+    "X-Synth-Labels": header(
+        "Class number of each image, separated by commas. Left out without classes, and, except for raw "
+        "pixels, beyond 4,096 characters."
+    ),
+    "X-Synth-Fingerprint": header("JSON: all else that decides the pixels."),
+    "X-Request-ID": header("The client's, or one made by the server."),
+}
+"""Of every answer with images."""

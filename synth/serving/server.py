@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from synth.errors import UsageError
 from synth.serving.app import create_app
 from synth.serving.keys import KeyFile
-from synth.serving.registry import OpenGenerator
+from synth.serving.loader import OpenGenerator
 from synth.serving.services import Services
 from synth.serving.settings import ServerSettings
 

@@ -1,4 +1,4 @@
-"""How answers with images are put into bytes, batch by batch, so that they can be sent while they are made."""
+"""How answers with images are put into bytes, batch by batch, to be sent while they are made."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 class Encoder(Protocol):
-    """One answer on its way: ``head``, then ``part`` of each batch in order, then ``tail``; for one thread."""
+    """One answer on its way: ``head``, then ``part`` of each batch in order, then ``tail``."""
 
     media_type: str
     """With its parameters."""

@@ -131,7 +131,7 @@ class Engine:
         release: Callable[[], None] = _nothing,
         continued: bool = False,
     ) -> Iterator[Ticket]:
-        """A ticket that gives the samples of ``work`` as they are made; what has not begun at its end never is.
+        """A ticket that gives the samples of ``work`` as they are made; at its end the rest is given up.
 
         Args:
             sampler: belongs to the engine's thread.
@@ -140,7 +140,7 @@ class Engine:
             release: called once the sampler is not needed any more; also if the work is refused.
             continued: part of something that was accepted earlier: refused only at the end of the engine.
 
-        Raises OverloadError: the queue is full, the deadline cannot be kept, or the engine is being shut down.
+        Raises OverloadError: the queue is full, the deadline cannot be kept, or the engine is shut down.
         Reading the ticket raises DeadlineError once the deadline has passed, and what computing raises.
         """
         try:
@@ -209,8 +209,8 @@ class Engine:
         if needed > left:
             self.counters.refused += 1
             raise OverloadError(
-                f"This would take about {needed:.1f} s, and its deadline is in {max(left, 0.0):.1f} s. Try again "
-                "later, ask for fewer images, or make it a job: POST /v1/jobs.",
+                f"This would take about {needed:.1f} s, and its deadline is in {max(left, 0.0):.1f} s. Try "
+                "again later, ask for fewer images, or make it a job: POST /v1/jobs.",
                 retry_after_seconds=retry,
             )
 

@@ -71,7 +71,7 @@ class Loader:
         return key in self._loads
 
     def failure(self, path: Path) -> str | None:
-        """Why the artifact in a folder could not be loaded when that was last tried, unless it has changed."""
+        """Why the artifact in a folder could not be loaded the last time, unless it has changed since."""
         failure = self._failures.get(path)
         return failure.message if failure is not None and failure.files == file_states(path) else None
 

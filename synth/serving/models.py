@@ -65,7 +65,7 @@ class Model(ModelVersion):
 
     versions: list[int]
     serving: str | None = Field(
-        description="NAME@VERSION that the bare name means: the latest, or the one before it until that is loaded."
+        description="What the bare name means: the latest version, or the one before until that is loaded."
     )
 
 

@@ -122,7 +122,7 @@ class Registry:
         return serving.artifact if serving is not None else self._catalog.find(wanted)
 
     def entries(self, name: str | None = None) -> list[Entry]:
-        """Every version in the store, or of one name, as the store is now; with the error of those that failed.
+        """Every version in the store, or of one name, as it is now; with the error of those that failed.
 
         Raises NotFoundError if there is no model of that name, StorageError if the store cannot be read.
         """
@@ -192,10 +192,11 @@ class Registry:
         if version is None or self._residency.peek(resident.key) is not resident:
             del self._serving[moving]
             self._retire(resident)
-        elif version.artifact is not None and key_of(version.artifact) != resident.key:
-            if moving not in self._replacing:
-                self._replacing.add(moving)
-                self._background(self._replace(moving, resident, version.artifact))
+            return
+        new = version.artifact
+        if new is not None and key_of(new) != resident.key and moving not in self._replacing:
+            self._replacing.add(moving)
+            self._background(self._replace(moving, resident, new))
 
     async def _replace(self, moving: str, old: Resident, artifact: Artifact) -> None:
         try:

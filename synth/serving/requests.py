@@ -74,8 +74,8 @@ DeadlineSeconds = Annotated[
         alias="X-Synth-Deadline-Seconds",
         gt=0,
         allow_inf_nan=False,
-        description="How long the client waits for the images. What cannot be made by then is refused at once "
-        "(503), or given up (504). The server has a limit of its own.",
+        description="How long the client waits for the images. What cannot be made by then is refused at "
+        "once (503), or given up (504). The server has a limit of its own.",
     ),
 ]
 
@@ -90,7 +90,8 @@ class GenerationRequest(RequestBody):
     """A request for synthetic images."""
 
     model: Annotated[StrictStr, Field(max_length=256, examples=["fashion", "fashion@3"])] | None = Field(
-        default=None, description="NAME, NAME@latest, NAME@3 or NAME@ALIAS. May be left out if the server has one model."
+        default=None,
+        description="NAME, NAME@latest, NAME@3 or NAME@ALIAS. May be left out if there is only one model.",
     )
     count: Integer = Field(default=1, ge=1, description="How many images.")
     labels: Annotated[

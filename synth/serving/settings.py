@@ -56,7 +56,7 @@ class ServerSettings(BaseSettings):
     watch_seconds: float = Field(default=1.0, gt=0)
     """How often the store is looked at for new versions."""
     preload: str = ""
-    """Models, separated by commas, that are loaded at the start, and without which the server is not ready."""
+    """Models, separated by commas, that are loaded at the start; until they are, the server is not ready."""
     drain_seconds: float = Field(default=30.0, ge=0)
     """At shutdown, how long accepted requests may take to finish."""
 

@@ -85,7 +85,9 @@ async def stream(
 ) -> Response:
     """Images with the keys (seed, start), (seed, start + 1) and so on, without end."""
     if "=" in query.labels:
-        raise UsageError("labels of a stream are any, balanced, or one class by name or number: it has no end.")
+        raise UsageError(
+            "A stream has no end, so its labels are any, balanced, or one class by name or number."
+        )
     accept = ",".join(request.headers.getlist("accept"))
     form = choose_form(query.format, accept, count=2, forms=STREAM_FORMS)
     order = Order(
@@ -165,7 +167,7 @@ class _Chunks:
         return sampler.batch(work, pixels)
 
     async def following(self, first: Batch) -> AsyncGenerator[Batch, None]:
-        """All chunks from ``first`` on. They end early, but in order, if the server stops or a quota is spent."""
+        """All chunks from ``first`` on. They end early, in order, if the server stops or a quota is spent."""
         batch: Batch | None = first
         done = 0
         coming: asyncio.Task[Batch] | None = None

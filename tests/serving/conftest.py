@@ -162,7 +162,8 @@ def play(store: Store, pets: Artifact) -> Callable[..., None]:
     """Runs a scenario, an async function, on a server's application."""
 
     def run(scenario, open_generator=FakeGenerator, **settings: object) -> None:
-        app = create_app(ServerSettings(**{"store": store.root, "keys": store.root / "keys.json", **settings}), open_generator=open_generator)
+        values = {"store": store.root, "keys": store.root / "keys.json", **settings}
+        app = create_app(ServerSettings(**values), open_generator=open_generator)
 
         async def whole() -> None:
             async with asyncio.timeout(30), app.router.lifespan_context(app):

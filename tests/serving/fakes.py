@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from synth.batch import Mode
-from synth.sampling.rows import Rows, Work
+from synth.sampling.rows import Rows, Wanted, Work
 
 
 class IndexSampler:
@@ -28,7 +28,7 @@ class IndexSampler:
     def made(self) -> list[tuple[int, int]]:
         return [key for batch in self.batches for key in batch]
 
-    def run(self, rows: Rows, mode: Mode, parameters: object, *, wanted: Callable[[], Tensor | None]) -> Tensor:
+    def run(self, rows: Rows, mode: Mode, parameters: object, *, wanted: Wanted) -> Tensor:
         self.threads.add(threading.current_thread().name)
         self.batches.append(list(zip(rows.seed.tolist(), rows.index.tolist(), strict=True)))
         self.before()

@@ -43,7 +43,8 @@ def test_all_is_computed_on_one_thread_of_the_engines_own():
     async def scenario() -> None:
         sampler = IndexSampler()
         async with running() as engine:
-            made = await asyncio.gather(*(submit(engine, sampler, 3, start=start) for start in range(0, 30, 3)))
+            tasks = [submit(engine, sampler, 3, start=start) for start in range(0, 30, 3)]
+            made = await asyncio.gather(*tasks)
             assert await engine.call(lambda: "called") == "called"
         assert [pixels(one) for one in made] == [values(3, start=start) for start in range(0, 30, 3)]
         assert sampler.threads == {"synth-engine"}
@@ -55,7 +56,7 @@ def test_small_requests_share_batches_and_large_ones_are_cut(gate):
     async def scenario() -> None:
         sampler = IndexSampler(gate, bucket=8)
         async with running() as engine:
-            first = submit(engine, sampler, 1, seed=2)  # the device is free, so that nothing waits to be joined
+            first = submit(engine, sampler, 1, seed=2)  # the device is free: it does not wait
             await entered(gate)
             small = [submit(engine, sampler, 2, start=10 * number) for number in range(4)]
             large = submit(engine, sampler, 20, seed=1)
@@ -168,7 +169,8 @@ def test_a_deadline_that_cannot_be_kept_is_refused_with_the_time_to_come_back(ga
             now = asyncio.get_running_loop().time()
             waiting = submit(engine, sampler, 5)
             await entered(gate)
-            with pytest.raises(OverloadError, match=r"would take about 1[0-9]\.[0-9] s, and its deadline is in (9|10)") as refused:
+            says = r"would take about 1[0-9]\.[0-9] s, and its deadline is in (9|10)"
+            with pytest.raises(OverloadError, match=says) as refused:
                 await engine.submit(
                     sampler, work(1), deadline=now + 10, release=lambda: released.append(True)
                 )

@@ -94,7 +94,7 @@ def test_the_welcome_page_names_the_models_and_loads_nothing(client):
     page = client.get("/")
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "pets@1" in page.text
-    assert "http://testserver/v1/images/generations" in page.text
+    assert "http://localhost/v1/images/generations" in page.text
     assert "src=" not in page.text
 
 

@@ -11,12 +11,14 @@ import synth
 from synth.artifacts import Artifact, Store
 from synth.batch import Batch
 from synth.sampling import Generator, Sampler, resolve_device, resolve_precision
-from synth.serving import generations, health, models, welcome
+from synth.serving import generations, health, models, scrape, welcome
+from synth.serving.access_log import AccessLog
 from synth.serving.answers import GenerationAnswer
 from synth.serving.body_limit import BodyLimitMiddleware
 from synth.serving.documentation import describe
 from synth.serving.engine import Engine, Generation
 from synth.serving.memory import Memory
+from synth.serving.observation import ObservationMiddleware
 from synth.serving.problems import Problem, install_problem_handlers
 from synth.serving.rates import Rates
 from synth.serving.registry import OpenGenerator, Registry
@@ -24,6 +26,7 @@ from synth.serving.request_id import RequestIdMiddleware
 from synth.serving.security import add_security
 from synth.serving.services import Services
 from synth.serving.settings import ServerSettings
+from synth.serving.telemetry import Telemetry, fastapi_telemetry, open_telemetry
 
 _DESCRIPTION = """Synthetic images from trained generators.
 
@@ -31,18 +34,25 @@ An image is decided by model version, seed and index: ask again with the same, a
 Every error is `application/problem+json` (RFC 9457); its `detail` says what to do."""
 
 
-def create_app(settings: ServerSettings, *, open_generator: OpenGenerator | None = None) -> FastAPI:
+def create_app(
+    settings: ServerSettings,
+    *,
+    open_generator: OpenGenerator | None = None,
+    telemetry: Telemetry | None = None,
+) -> FastAPI:
     """The server as an ASGI application. It must run its lifespan: that is what starts the engine.
 
     Args:
         settings: see ServerSettings; ``host`` and ``port`` are of no use here.
         open_generator: loads an artifact, on the engine's thread; by default as a Sampler.
+        telemetry: by default as the settings say.
 
-    Raises DeviceError if the device or precision is not to be had.
+    Raises DeviceError if the device or precision is not to be had, ConfigError if traces are not.
     """
+    telemetry = telemetry or open_telemetry(settings.tracing)
     registry = Registry(
         Store(settings.store),
-        open_generator or _sampler_opener(settings),
+        telemetry.metrics.counting_loads(open_generator or _sampler_opener(settings)),
         max_loaded=settings.max_loaded_models,
     )
 
@@ -56,23 +66,33 @@ def create_app(settings: ServerSettings, *, open_generator: OpenGenerator | None
             **work.parameters,
         )
 
-    engine = Engine(run, queue_limit=settings.queue_limit)
+    engine = Engine(run, queue_limit=settings.queue_limit, telemetry=telemetry)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine.start()
         yield
         await engine.shut_down(settings.drain_seconds)
+        await telemetry.shut_down()
 
-    app = FastAPI(title="synth", version=synth.__version__, description=_DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(
+        title="synth",
+        version=synth.__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        telemetry=fastapi_telemetry(telemetry),
+    )
     rates = Rates(rate=settings.rate, quota=settings.quota)
-    app.state.services = Services(settings, registry, engine, Memory(settings.max_bytes_in_flight), rates)
-    for module in (welcome, health, models, generations):
+    memory = Memory(settings.max_bytes_in_flight)
+    services = app.state.services = Services(settings, registry, engine, memory, rates, telemetry)
+    scrape.watch(telemetry.metrics, services)
+    for module in (welcome, health, scrape, models, generations):
         app.include_router(module.router)
     install_problem_handlers(app)
     describe(app, Problem, GenerationAnswer)
     app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes)
     add_security(app, settings, rates)
+    app.add_middleware(ObservationMiddleware, metrics=telemetry.metrics, log=AccessLog())
     app.add_middleware(RequestIdMiddleware)  # outermost: whatever answers, the answer has an id
     return app
 

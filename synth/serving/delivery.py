@@ -10,9 +10,11 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from synth.batch import Batch
 from synth.serving.engine import Engine, Generation
 from synth.serving.forms import Answer, Form, encode_answer
 from synth.serving.memory import Memory
+from synth.serving.telemetry import Telemetry
 
 _PIECE = 256 * 1024
 """Bytes. Servers wait for a slow client between two pieces, and would take all of one piece into memory."""
@@ -26,10 +28,12 @@ class Delivery(Response):
     When called, it raises OverloadError, or what the engine raises, before anything is sent.
     """
 
-    def __init__(self, engine: Engine, memory: Memory, work: Generation, form: Form, size: int) -> None:
+    def __init__(
+        self, engine: Engine, memory: Memory, telemetry: Telemetry, work: Generation, form: Form, size: int
+    ) -> None:
         """``size``: bytes of memory that the answer takes at the most."""
         super().__init__()
-        self._engine, self._memory = engine, memory
+        self._engine, self._memory, self._telemetry = engine, memory, telemetry
         self._work, self._form, self._size = work, form, size
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,7 +49,11 @@ class Delivery(Response):
         if batch is None:
             return None
         # To its end in any case: a thread cannot be stopped, and its memory has to be counted.
-        return await asyncio.to_thread(encode_answer, batch, self._form)
+        return await asyncio.to_thread(self._encode, batch)
+
+    def _encode(self, batch: Batch) -> Answer:
+        with self._telemetry.encoding(self._form.name):
+            return encode_answer(batch, self._form)
 
 
 async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:

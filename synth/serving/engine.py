@@ -16,6 +16,7 @@ from synth.artifacts import Artifact
 from synth.batch import Batch, Mode
 from synth.errors import OverloadError
 from synth.labels import Labels
+from synth.serving.telemetry import Share, Telemetry, Trace
 
 EngineState = Literal["new", "ready", "draining", "stopped"]
 
@@ -35,10 +36,22 @@ class Generation:
     parameters: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass
+class Counters:
+    """What the engine has done since it started."""
+
+    rows: int = 0
+    rows_for_nobody: int = 0
+    rows_dropped: int = 0
+    device_seconds: float = 0.0
+
+
 @dataclass(frozen=True, eq=False)
 class _Ticket:
     work: Generation
     answer: asyncio.Future[Batch]
+    trace: Trace | None
+    submitted: float = field(default_factory=time.monotonic)
 
 
 class _Line:
@@ -76,8 +89,12 @@ class Engine:
     therefore own a device and everything loaded on it.
     """
 
-    def __init__(self, run: Callable[[Generation], Batch], *, queue_limit: int) -> None:
+    def __init__(
+        self, run: Callable[[Generation], Batch], *, queue_limit: int, telemetry: Telemetry | None = None
+    ) -> None:
         """``queue_limit``: how many generations may wait or run at once."""
+        self._telemetry = telemetry or Telemetry()
+        self.counters = Counters()
         self._run = run
         self._limit = queue_limit
         self._line = _Line()
@@ -93,6 +110,21 @@ class Engine:
     def state(self) -> EngineState:
         """``ready`` takes work; ``draining`` finishes what it has."""
         return self._state
+
+    @property
+    def waiting_rows(self) -> int:
+        """Samples that wait for the device."""
+        return sum(ticket.work.count for ticket in self._held)
+
+    @property
+    def waiting_requests(self) -> int:
+        """Requests that wait or run."""
+        return len(self._held)
+
+    @property
+    def backlog_seconds(self) -> float:
+        """Predicted device time of all that waits."""
+        return self._mean_seconds * len(self._held)
 
     def start(self) -> None:
         """Start the thread. To be called once, on the event loop that will submit."""
@@ -115,7 +147,7 @@ class Engine:
                 retry_after_seconds=self._retry_after_seconds(),
             )
         assert self._loop is not None
-        ticket = _Ticket(work, self._loop.create_future())
+        ticket = _Ticket(work, self._loop.create_future(), self._telemetry.here())
         self._held.add(ticket)
         self._idle.clear()
         self._line.join(ticket)
@@ -123,6 +155,7 @@ class Engine:
             return await ticket.answer
         except asyncio.CancelledError:
             if self._line.leave(ticket):
+                self.counters.rows_dropped += ticket.work.count
                 self._let_go(ticket)
             raise
 
@@ -154,6 +187,7 @@ class Engine:
         self._mean_seconds += 0.2 * (seconds - self._mean_seconds)
         self._let_go(ticket)
         if ticket.answer.done():  # cancelled or abandoned meanwhile
+            self.counters.rows_for_nobody += ticket.work.count
             return
         if isinstance(result, Exception):
             ticket.answer.set_exception(result)
@@ -176,10 +210,15 @@ class Engine:
             return False
         began = time.monotonic()
         result = self._result(ticket)
+        ended = time.monotonic()
+        if isinstance(result, Batch):
+            self.counters.rows += ticket.work.count
+            self.counters.device_seconds += ended - began
         assert self._loop is not None
         # The loop is closed if the server gave up waiting for this one.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._finish, ticket, result, time.monotonic() - began)
+            self._loop.call_soon_threadsafe(self._finish, ticket, result, ended - began)
+        self._telemetry.batch(ticket.work.count, began, ended, [Share(ticket.trace, ticket.submitted)])
         return True
 
     def _result(self, ticket: _Ticket) -> Batch | Exception:

@@ -79,6 +79,7 @@ async def generate(
     form = choose_form(body.format, ",".join(request.headers.getlist("accept")), body.count)
     _check_count(body.count, services.settings)
     artifact = await asyncio.to_thread(services.registry.find, body.model)
+    request.state.model, request.state.images = artifact.manifest.reference, body.count
     size = _memory(body.count, artifact, form, services.settings)
     work = Generation(
         artifact=artifact,
@@ -89,7 +90,7 @@ async def generate(
         mode=body.mode,
         parameters=body.parameters,
     )
-    return Delivery(services.engine, services.memory, work, form, size)
+    return Delivery(services.engine, services.memory, services.telemetry, work, form, size)
 
 
 def _check_count(count: int, settings: ServerSettings) -> None:

@@ -19,6 +19,16 @@ class Memory:
         self._limit = limit
         self._used = 0
 
+    @property
+    def used(self) -> int:
+        """Bytes that are held at this moment."""
+        return self._used
+
+    @property
+    def limit(self) -> int:
+        """Bytes that may be held."""
+        return self._limit
+
     @contextmanager
     def reserve(self, size: int) -> Iterator[Reservation]:
         """Hold ``size`` bytes for as long as the block runs.

@@ -36,6 +36,7 @@ class Registry:
         self._open_generator = open_generator
         self._max_loaded = max_loaded
         self._loaded: OrderedDict[tuple[str, str], Generator] = OrderedDict()
+        self._bytes: dict[str, int] = {}
         self._failures: dict[Path, _Failure] = {}
 
     def entries(self, name: str | None = None) -> list[Entry]:
@@ -67,10 +68,21 @@ class Registry:
         key = (artifact.manifest.reference, artifact.manifest.digest)
         if key not in self._loaded:
             self._loaded[key] = self._load(artifact)
+            self._bytes[key[0]] = artifact.manifest.weights.bytes
         self._loaded.move_to_end(key)
         while len(self._loaded) > self._max_loaded:
             self._loaded.popitem(last=False)
         return self._loaded[key]
+
+    @property
+    def loaded(self) -> dict[str, int]:
+        """Bytes of the weights of each loaded model, by NAME@VERSION."""
+        return {reference: self._bytes[reference] for reference, _ in list(self._loaded)}
+
+    @property
+    def cold(self) -> dict[str, str]:
+        """References to be preloaded that are not warm yet, each with the reason."""
+        return {}
 
     def _load(self, artifact: Artifact) -> Generator:
         failure = self._failure(artifact.path)

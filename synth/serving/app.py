@@ -23,7 +23,7 @@ from synth.serving.problems import Problem, install_problem_handlers
 from synth.serving.rates import Rates
 from synth.serving.registry import OpenGenerator, Registry
 from synth.serving.request_id import RequestIdMiddleware
-from synth.serving.security import add_security
+from synth.serving.security import PROBES, UNCOUNTED, add_security
 from synth.serving.services import Services
 from synth.serving.settings import ServerSettings
 from synth.serving.telemetry import Telemetry, fastapi_telemetry, open_telemetry
@@ -80,6 +80,7 @@ def create_app(
         version=synth.__version__,
         description=_DESCRIPTION,
         lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
         telemetry=fastapi_telemetry(telemetry),
     )
     rates = Rates(rate=settings.rate, quota=settings.quota)
@@ -89,7 +90,7 @@ def create_app(
     for module in (welcome, health, scrape, models, generations):
         app.include_router(module.router)
     install_problem_handlers(app)
-    describe(app, Problem, GenerationAnswer)
+    describe(app, Problem, GenerationAnswer, public=PROBES, free=UNCOUNTED)
     app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes)
     add_security(app, settings, rates)
     app.add_middleware(ObservationMiddleware, metrics=telemetry.metrics, log=AccessLog())

@@ -14,7 +14,8 @@ from synth.serving.answers import GenerationAnswer
 from synth.serving.delivery import Delivery
 from synth.serving.documentation import header, problems, reference
 from synth.serving.engine import Generation
-from synth.serving.forms import FORMS, Form
+from synth.serving.form_examples import REQUESTS, form_content
+from synth.serving.forms import Form
 from synth.serving.negotiation import choose_form
 from synth.serving.problems import TooLargeError
 from synth.serving.requests import GenerationRequest
@@ -26,28 +27,11 @@ router = APIRouter(prefix="/v1/images", tags=["images"])
 _SEED_BITS = 53
 """Of seeds drawn here: every JSON reader, JavaScript's too, takes such integers without rounding."""
 
-_EXAMPLES: dict[str, Any] = {
-    "balanced": {
-        "summary": "64 images, as many of each class",
-        "value": {"model": "fashion", "count": 64, "labels": "balanced", "seed": 7, "format": "tar"},
-    },
-    "counts": {
-        "summary": "So many of each class",
-        "value": {"model": "fashion@3", "count": 40, "labels": {"Coat": 10, "Bag": 30}, "seed": 7},
-    },
-    "one": {"summary": "One image as PNG", "value": {"format": "png"}},
-}
-
 _ANSWER: dict[str, Any] = {
     "description": "The images, in the form that `format` or `Accept` asks for. Unasked, one image comes as "
     "PNG and several come as JSON. Each image's seed and index are in every form: in the PNG's text, the "
     "JSON records, the arrays, and for raw pixels in the headers.",
-    "content": {
-        form.media_type: {"schema": {"type": "string", "format": "binary"}}
-        if form.name != "json"
-        else {"schema": reference(GenerationAnswer)}
-        for form in FORMS.values()
-    },
+    "content": form_content(reference(GenerationAnswer)),
     "headers": {
         "X-Synth-Model": header("NAME@VERSION."),
         "X-Synth-Digest": header("Digest of the model."),
@@ -60,7 +44,6 @@ _ANSWER: dict[str, Any] = {
             "pixels, beyond 4,096 characters."
         ),
         "X-Synth-Fingerprint": header("JSON: all else that decides the pixels."),
-        "X-Request-ID": header("The client's, or one made by the server."),
     },
 }
 
@@ -68,10 +51,10 @@ _ANSWER: dict[str, Any] = {
 @router.post(
     "/generations",
     response_class=Response,
-    responses={200: _ANSWER, **problems(400, 404, 406, 413, 415, 422, 500, 503, 507)},
+    responses={200: _ANSWER, **problems(404, 406, 422, 503, 507)},
 )
 async def generate(
-    body: Annotated[GenerationRequest, Body(openapi_examples=_EXAMPLES)],
+    body: Annotated[GenerationRequest, Body(openapi_examples=REQUESTS)],
     request: Request,
     services: InjectedServices,
 ) -> Response:

@@ -37,7 +37,7 @@ async def livez() -> Liveness:
     return Liveness()
 
 
-@router.get("/readyz", responses=problems(500, 503, 507))
+@router.get("/readyz", responses=problems(503, 507))
 async def readyz(services: InjectedServices) -> Readiness:
     """Whether work is taken: 503 while the server starts, loads what it is to have loaded, or shuts down."""
     if services.engine.state != "ready":

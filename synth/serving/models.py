@@ -66,20 +66,20 @@ class ModelList(BaseModel):
     models: list[Model]
 
 
-@router.get("", responses=problems(500, 507))
+@router.get("", responses=problems(507))
 async def list_models(services: InjectedServices) -> ModelList:
     """All models, each with its latest version."""
     entries = await asyncio.to_thread(services.registry.entries)
     return ModelList(models=[_model(list(group)) for _, group in groupby(entries, lambda entry: entry.name)])
 
 
-@router.get("/{name}", responses=problems(404, 422, 500, 507))
+@router.get("/{name}", responses=problems(404, 422, 507))
 async def show_model(name: Name, services: InjectedServices) -> Model:
     """The latest version of a model. A damaged one is told as such, with the status 200."""
     return _model(await asyncio.to_thread(services.registry.entries, name))
 
 
-@router.get("/{name}/versions/{version}", responses=problems(404, 422, 500, 507))
+@router.get("/{name}/versions/{version}", responses=problems(404, 422, 507))
 async def show_version(name: Name, version: int, services: InjectedServices) -> ModelVersion:
     """One version of a model."""
     entries = await asyncio.to_thread(services.registry.entries, name)

@@ -16,13 +16,14 @@ from synth.serving.documentation import header, problems, reference
 from synth.serving.engine import Generation
 from synth.serving.form_examples import REQUESTS, form_content
 from synth.serving.forms import Form
+from synth.serving.json_body import JsonRoute
 from synth.serving.negotiation import choose_form
 from synth.serving.problems import TooLargeError
 from synth.serving.requests import GenerationRequest
 from synth.serving.services import InjectedServices
 from synth.serving.settings import ServerSettings
 
-router = APIRouter(prefix="/v1/images", tags=["images"])
+router = APIRouter(prefix="/v1/images", tags=["images"], route_class=JsonRoute)
 
 _SEED_BITS = 53
 """Of seeds drawn here: every JSON reader, JavaScript's too, takes such integers without rounding."""

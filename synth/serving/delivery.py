@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, TypeVar
 
 from starlette.datastructures import Headers
@@ -68,18 +69,19 @@ class Delivery(Response):
             )
             del lease, work
             services.rates.take_images(scope, order.count)
+            scope["state"].update(model=whole.fingerprint.model, images=order.count)
             encoder = self._form.open(whole)
+            pieces = encoded(ticket, whole, encoder, partial(encode, services, self._form, encoder))
             head = {"Content-Type": encoder.media_type, **answer_headers(whole, self._form)}
             if size <= _WHOLE_BYTES:
-                body = b"".join([piece async for piece in encoded(ticket, whole, encoder)])
+                body = b"".join([piece async for piece in pieces])
                 self._check_deadline()
                 reserved.resize(len(body))
                 await _send_whole(send, head, body)
             else:
                 if encoder.length is not None:
                     head["Content-Length"] = str(encoder.length)
-                pieces = gathered(encoded(ticket, whole, encoder))
-                await send_stream(scope, send, head, pieces, self._check_deadline)
+                await send_stream(scope, send, head, gathered(pieces), self._check_deadline)
 
     def _check_deadline(self) -> None:
         if asyncio.get_running_loop().time() > self._deadline:
@@ -116,21 +118,27 @@ async def send_stream(
         _log.warning("request %s was broken off: %s", request_id_of(scope), error)
 
 
-async def encoded(ticket: Ticket, whole: Batch, encoder: Encoder) -> AsyncIterator[bytes]:
+async def encoded(
+    ticket: Ticket, whole: Batch, encoder: Encoder, encode: Callable[[Batch], bytes]
+) -> AsyncIterator[bytes]:
     """The answer in pieces of any size, as the samples of ``ticket`` are made."""
     yield encoder.head()
     made = 0
     while made < len(whole):
         batch = whole.part(made, await ticket.get())
         made += len(batch)
-        if batch.images.numel() <= _INLINE_BYTES:
-            piece = encoder.part(batch)
-        else:
-            piece = await to_its_end(encoder.part, batch)
+        few = batch.images.numel() <= _INLINE_BYTES
+        piece = encode(batch) if few else await to_its_end(encode, batch)
         del batch
         yield piece
         del piece
     yield encoder.tail()
+
+
+def encode(services: Services, form: Form, encoder: Encoder, batch: Batch) -> bytes:
+    """``encoder.part``, measured."""
+    with services.telemetry.encoding(form.name):
+        return encoder.part(batch)
 
 
 async def gathered(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -21,6 +21,7 @@ from synth.sampling import Sampler
 from synth.sampling.rows import Work
 from synth.serving.lanes import Bucket, Lanes
 from synth.serving.problems import DeadlineError
+from synth.serving.telemetry import Telemetry
 from synth.serving.tickets import Ticket
 
 EngineState = Literal["new", "ready", "draining", "stopped"]
@@ -33,7 +34,6 @@ _LONGEST_RETRY_SECONDS = 60
 class Counters:
     """What the engine has done since it started."""
 
-    batches: int = 0
     rows: int = 0
     """Samples computed."""
     rows_for_nobody: int = 0
@@ -41,8 +41,6 @@ class Counters:
     rows_dropped: int = 0
     """Samples that were never computed because their clients had gone."""
     device_seconds: float = 0.0
-    refused: int = 0
-    expired: int = 0
 
 
 def _nothing() -> None: ...
@@ -56,8 +54,9 @@ class Engine:
     called on one event loop; everything that touches the device runs on the engine's thread.
     """
 
-    def __init__(self, *, queue_limit: int) -> None:
+    def __init__(self, *, queue_limit: int, telemetry: Telemetry | None = None) -> None:
         """``queue_limit``: how many requests may wait or run at once."""
+        self._telemetry = telemetry or Telemetry()
         self._limit = queue_limit
         self._lanes = Lanes()
         self._calls: deque[Callable[[], None] | None] = deque()
@@ -149,7 +148,7 @@ class Engine:
             release()
             raise
         assert self._loop is not None
-        ticket = Ticket(sampler, work, client, release)
+        ticket = Ticket(sampler, work, client, release, self._telemetry.here())
         self._held.add(ticket)
         self._idle.clear()
         with self._grown:
@@ -197,7 +196,6 @@ class Engine:
         backlog = self.backlog_seconds
         retry = min(max(math.ceil(backlog), 1), _LONGEST_RETRY_SECONDS)
         if len(self._held) >= limit:
-            self.counters.refused += 1
             raise OverloadError(
                 f"The queue is full: {self._limit} requests are waiting or running. Try again later.",
                 retry_after_seconds=retry,
@@ -207,7 +205,6 @@ class Engine:
         with self._grown:
             needed = backlog + self._lanes.predict(sampler, len(work), work.mode)
         if needed > left:
-            self.counters.refused += 1
             raise OverloadError(
                 f"This would take about {needed:.1f} s, and its deadline is in {max(left, 0.0):.1f} s. Try "
                 "again later, ask for fewer images, or make it a job: POST /v1/jobs.",
@@ -221,7 +218,6 @@ class Engine:
 
     def _expire(self, ticket: Ticket) -> None:
         if ticket.landed < len(ticket.work) and not ticket.failed:
-            self.counters.expired += 1
             ticket.fail(DeadlineError("The deadline passed before the images were made."))
             self._abandon(ticket)
 
@@ -280,10 +276,11 @@ class Engine:
             pixels = lane.sampler.run(bucket.rows, lane.mode, lane.parameters, wanted=lambda: _wanted(bucket))
         except Exception as error:  # handed to those who wait for it, whatever it is
             failure = error
-        seconds = time.monotonic() - began
-        counters = self.counters
-        counters.batches, counters.rows = counters.batches + 1, counters.rows + len(bucket)
-        counters.device_seconds += seconds
+        ended = time.monotonic()
+        seconds = ended - began
+        if pixels is not None:
+            self.counters.rows += len(bucket)
+        self.counters.device_seconds += seconds
         with self._grown:
             self._running_seconds = 0.0
             self._lanes.measured(bucket, seconds)
@@ -294,6 +291,7 @@ class Engine:
         # The loop is closed if the server gave up waiting for this one.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._landed, bucket, pixels, failure)
+        self._telemetry.batch(len(bucket), began, ended, [piece.share for piece in bucket.pieces])
 
 
 def _compute() -> None:

@@ -11,36 +11,21 @@ from starlette.responses import Response
 from synth.serving.answers import GenerationAnswer
 from synth.serving.delivery import Delivery
 from synth.serving.documentation import IMAGE_HEADERS, problems, reference
-from synth.serving.forms import FORMS
+from synth.serving.form_examples import REQUESTS, form_content
+from synth.serving.json_body import JsonRoute
 from synth.serving.negotiation import choose_form
 from synth.serving.orders import Order, check_count
 from synth.serving.requests import SEED_BITS, DeadlineSeconds, GenerationRequest, deadline_of
 from synth.serving.services import InjectedServices
 
-router = APIRouter(prefix="/v1/images", tags=["images"])
+router = APIRouter(prefix="/v1/images", tags=["images"], route_class=JsonRoute)
 
-_EXAMPLES: dict[str, Any] = {
-    "balanced": {
-        "summary": "64 images, as many of each class",
-        "value": {"model": "fashion", "count": 64, "labels": "balanced", "seed": 7, "format": "tar"},
-    },
-    "counts": {
-        "summary": "So many of each class",
-        "value": {"model": "fashion@3", "count": 40, "labels": {"Coat": 10, "Bag": 30}, "seed": 7},
-    },
-    "one": {"summary": "One image as PNG", "value": {"format": "png"}},
-}
 
 _ANSWER: dict[str, Any] = {
     "description": "The images, in the form that `format` or `Accept` asks for. Unasked, one image comes as "
     "PNG and several come as JSON. Each image's seed and index are in every form: in the PNG's text, the "
     "JSON records, the arrays, and for raw pixels in the headers.",
-    "content": {
-        form.media_type: {"schema": {"type": "string", "format": "binary"}}
-        if form.name != "json"
-        else {"schema": reference(GenerationAnswer)}
-        for form in FORMS.values()
-    },
+    "content": form_content(reference(GenerationAnswer)),
     "headers": IMAGE_HEADERS,
 }
 
@@ -48,10 +33,10 @@ _ANSWER: dict[str, Any] = {
 @router.post(
     "/generations",
     response_class=Response,
-    responses={200: _ANSWER, **problems(400, 404, 406, 413, 415, 422, 500, 503, 504, 507)},
+    responses={200: _ANSWER, **problems(404, 406, 422, 503, 504, 507)},
 )
 async def generate(
-    body: Annotated[GenerationRequest, Body(openapi_examples=_EXAMPLES)],
+    body: Annotated[GenerationRequest, Body(openapi_examples=REQUESTS)],
     request: Request,
     services: InjectedServices,
     deadline_seconds: DeadlineSeconds = None,

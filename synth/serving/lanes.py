@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 from synth.batch import Mode
 from synth.sampling import Sampler
 from synth.sampling.rows import Rows
+from synth.serving.telemetry import Share
 from synth.serving.tickets import LaneKey, Ticket
 
 _QUANTUM_SECONDS = 0.02
@@ -35,6 +36,11 @@ class Piece:
 
     def __len__(self) -> int:
         return int(self.rows.stop - self.rows.start)
+
+    @property
+    def share(self) -> Share:
+        """For telemetry."""
+        return Share(self.ticket.trace, self.ticket.since if self.rows.start == 0 else None)
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ class Memory:
 
     def __init__(self, limit: int) -> None:
         """``limit``: bytes."""
-        self._limit = limit
+        self.limit = limit
         self.used = 0
-        """Bytes."""
+        """Bytes that are held at this moment."""
 
     @contextmanager
     def reserve(self, size: int) -> Iterator[Reservation]:
@@ -26,9 +26,9 @@ class Memory:
 
         Raises OverloadError if there is not so much left.
         """
-        if self.used + size > self._limit:
+        if self.used + size > self.limit:
             raise OverloadError(
-                f"The answers that are being made and sent take {self.used:,} of {self._limit:,} bytes, and "
+                f"The answers that are being made and sent take {self.used:,} of {self.limit:,} bytes, and "
                 f"this one may take {size:,}. Try again later, or ask for fewer images."
             )
         reservation = Reservation(self)

@@ -75,7 +75,7 @@ class ModelList(BaseModel):
     models: list[Model]
 
 
-@router.get("", responses=problems(500, 507))
+@router.get("", responses=problems(507))
 async def list_models(services: InjectedServices) -> ModelList:
     """All models, each with its latest version."""
     entries = await asyncio.to_thread(services.registry.entries)
@@ -83,14 +83,14 @@ async def list_models(services: InjectedServices) -> ModelList:
     return ModelList(models=[_model(services.registry, list(group)) for _, group in groups])
 
 
-@router.get("/{name}", responses=problems(404, 422, 500, 507))
+@router.get("/{name}", responses=problems(404, 422, 507))
 async def show_model(name: Name, services: InjectedServices) -> Model:
     """The latest version of a model. One that cannot be loaded is told as such, with the status 200."""
     registry = services.registry
     return _model(registry, await asyncio.to_thread(registry.entries, name))
 
 
-@router.get("/{name}/versions/{version}", responses=problems(404, 422, 500, 507))
+@router.get("/{name}/versions/{version}", responses=problems(404, 422, 507))
 async def show_version(name: Name, version: int, services: InjectedServices) -> ModelVersion:
     """One version of a model."""
     registry = services.registry

@@ -144,6 +144,11 @@ class Registry:
         status: Status = "available" if entry.error is None else "failed"
         return ModelState("loading" if self._loader.loading(key) else status, entry.error, None, 0, named)
 
+    @property
+    def loaded(self) -> dict[str, int]:
+        """Bytes of memory of each loaded version, by NAME@VERSION."""
+        return {one.artifact.manifest.reference: one.bytes for one in self._residency.residents()}
+
     def serving(self, name: str) -> str | None:
         """``NAME@VERSION`` of the loaded version that NAME means now; None if it is not loaded."""
         resident = self._served(name)

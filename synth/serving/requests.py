@@ -72,7 +72,7 @@ DeadlineSeconds = Annotated[
     float | None,
     Header(
         alias="X-Synth-Deadline-Seconds",
-        gt=0,
+        ge=0.001,
         allow_inf_nan=False,
         description="How long the client waits for the images. What cannot be made by then is refused at "
         "once (503), or given up (504). The server has a limit of its own.",

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from synth.errors import ConfigError
 from synth.home import home, store_folder
+from synth.serving.access_log import LogForm
 from synth.serving.keys import check_rate
 
 
@@ -33,6 +34,10 @@ class ServerSettings(BaseSettings):
     """Images that one client may have in a day, unless its key says otherwise; None: any number."""
     open_metrics: bool = False
     """/metrics needs no key."""
+    access_log: LogForm = "auto"
+    """json: a line of JSON on stderr for each request, warning and error; auto: unless that is a terminal."""
+    tracing: bool | None = None
+    """Send traces by OpenTelemetry; None: if there is OTEL_EXPORTER_OTLP_ENDPOINT to send them to."""
     allowed_hosts: str = ""
     """Names, separated by commas, that the header Host may have on loopback without keys."""
     allowed_origins: str = ""

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from synth.batch import Batch, Mode
 from synth.errors import OverloadError, UsageError
 from synth.randomness import MAX_INDEX, MAX_SEED
-from synth.serving.delivery import PIECE_BYTES, gathered, send_stream, to_its_end, unless_gone
+from synth.serving.delivery import PIECE_BYTES, encode, gathered, send_stream, to_its_end, unless_gone
 from synth.serving.documentation import IMAGE_HEADERS, problems
 from synth.serving.forms import FORMS, Form, answer_headers
 from synth.serving.negotiation import choose_form
@@ -78,7 +78,7 @@ class StreamQuery(BaseModel):
 @router.get(
     "/stream",
     response_class=Response,
-    responses={200: _ANSWER, **problems(404, 406, 413, 422, 500, 503, 504, 507)},
+    responses={200: _ANSWER, **problems(404, 406, 413, 422, 503, 504, 507)},
 )
 async def stream(
     query: Annotated[StreamQuery, Query()], request: Request, services: InjectedServices
@@ -124,6 +124,7 @@ class Stream(Response):
             chunks = _Chunks(services, lease, scope, replace(self._order, count=size), self._order.count)
             first = await chunks.make(0)
             encoder = form.open(first)
+            scope["state"]["model"] = first.fingerprint.model
             image = lease.artifact.manifest.image
             head = {
                 "Content-Type": encoder.media_type,
@@ -136,7 +137,7 @@ class Stream(Response):
                 yield encoder.head()
                 async with aclosing(chunks.following(first)) as batches:
                     async for batch in batches:
-                        yield await to_its_end(encoder.part, batch)
+                        yield await to_its_end(encode, services, form, encoder, batch)
                 yield encoder.tail()
 
             async with aclosing(pieces()) as encoded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from synth.batch import Mode
 from synth.sampling import Sampler
 from synth.sampling.rows import Work
+from synth.serving.telemetry import Trace
 
 LaneKey = tuple[int, str, Mode, tuple[tuple[str, float], ...]]
 
@@ -21,9 +23,18 @@ class Ticket:
     ``taken`` and ``abandoned`` are changed under the engine's lock, the rest on its event loop.
     """
 
-    def __init__(self, sampler: Sampler, work: Work, client: str, release: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        sampler: Sampler,
+        work: Work,
+        client: str,
+        release: Callable[[], None],
+        trace: Trace | None = None,
+    ) -> None:
         """``release``: for the engine to call when no batch will come back for it any more."""
         self.sampler, self.work, self.client, self.release = sampler, work, client, release
+        self.trace = trace
+        self.since = time.monotonic()
         self.taken = 0
         """Samples that have been given to batches."""
         self.landed = 0

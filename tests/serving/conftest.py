@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import uvicorn
 from starlette.testclient import TestClient
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from synth.labels import resolve_labels
 from synth.randomness import bits
 from synth.sampling.rows import Rows, Work
 from synth.serving import ServerSettings, create_app
+from synth.serving.server import bind
 
 CLASSES = ["cat", "dog", "owl"]
 
@@ -130,6 +132,30 @@ def serve(store: Store) -> Iterator[Callable[..., TestClient]]:
             return running.enter_context(
                 TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
             )
+
+        yield start
+
+
+@pytest.fixture
+def listen(store: Store) -> Iterator[Callable[..., str]]:
+    """Starts a server on a real socket and returns its address; settings are given by name."""
+    with ExitStack() as running:
+
+        def start(open_generator=FakeGenerator, **settings: object) -> str:
+            given = ServerSettings(
+                **{"store": store.root, "keys": store.root / "keys.json", "port": 0, **settings}
+            )
+            listener = running.enter_context(bind(given))
+            app = create_app(given, open_generator=open_generator)
+            config = uvicorn.Config(
+                app, log_config=None, access_log=False, lifespan="on", server_header=False
+            )
+            server = uvicorn.Server(config)
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+            thread.start()
+            running.callback(thread.join)
+            running.callback(setattr, server, "should_exit", True)
+            return "http://{}:{}".format(*listener.getsockname())
 
         yield start
 

@@ -23,6 +23,7 @@ from synth.serving.problems import Problem, install_problem_handlers
 from synth.serving.rates import Rates
 from synth.serving.registry import OpenGenerator, Registry
 from synth.serving.request_id import RequestIdMiddleware
+from synth.serving.requests import GenerationRequest
 from synth.serving.security import PROBES, UNCOUNTED, add_security
 from synth.serving.services import Services
 from synth.serving.settings import ServerSettings
@@ -90,7 +91,7 @@ def create_app(
     for module in (welcome, health, scrape, models, generations):
         app.include_router(module.router)
     install_problem_handlers(app)
-    describe(app, Problem, GenerationAnswer, public=PROBES, free=UNCOUNTED)
+    describe(app, Problem, GenerationAnswer, GenerationRequest, public=PROBES, free=UNCOUNTED)
     app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes)
     add_security(app, settings, rates)
     app.add_middleware(ObservationMiddleware, metrics=telemetry.metrics, log=AccessLog())

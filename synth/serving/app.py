@@ -94,7 +94,7 @@ def create_app(
     describe(app, Problem, GenerationAnswer, GenerationRequest, public=PROBES, free=UNCOUNTED)
     app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes)
     add_security(app, settings, rates)
-    app.add_middleware(ObservationMiddleware, metrics=telemetry.metrics, log=AccessLog())
+    app.add_middleware(ObservationMiddleware, telemetry=telemetry, log=AccessLog())
     app.add_middleware(RequestIdMiddleware)  # outermost: whatever answers, the answer has an id
     return app
 

@@ -25,6 +25,7 @@ from synth.serving.rates import Rates
 from synth.serving.registry import Registry
 from synth.serving.request_id import RequestIdMiddleware
 from synth.serving.residency import default_model_bytes
+from synth.serving.requests import GenerationRequest
 from synth.serving.security import PROBES, UNCOUNTED, add_security
 from synth.serving.services import Services
 from synth.serving.settings import ServerSettings, listed
@@ -87,10 +88,10 @@ def create_app(
     for module in (welcome, health, scrape, models, generations, stream):
         app.include_router(module.router)
     install_problem_handlers(app)
-    describe(app, Problem, GenerationAnswer, public=PROBES, free=UNCOUNTED)
+    describe(app, Problem, GenerationAnswer, GenerationRequest, public=PROBES, free=UNCOUNTED)
     app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes)
     add_security(app, settings, rates)
-    app.add_middleware(ObservationMiddleware, metrics=telemetry.metrics, log=AccessLog())
+    app.add_middleware(ObservationMiddleware, telemetry=telemetry, log=AccessLog())
     app.add_middleware(RequestIdMiddleware)  # outermost: whatever answers, the answer has an id
     return app
 

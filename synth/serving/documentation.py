@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI
 from pydantic import BaseModel
@@ -11,9 +11,17 @@ from pydantic.json_schema import models_json_schema
 
 from synth.serving.problem_table import MEANINGS, examples
 from synth.serving.problems import MEDIA_TYPE, Problem
+from synth.serving.requests import RequestBody
 
 _REFERENCE = "#/components/schemas/{model}"
 _METHODS = ("get", "put", "post", "delete", "patch")
+
+COMMON_HEADERS = {
+    "X-Request-ID": "The client's, or one made by the server; logs and problems have it too.",
+    "RateLimit-Policy": 'Limits of this client, as in "requests";q=100;w=60. Left out where there are none.',
+    "RateLimit": 'Where it stands, as in "requests";r=99;t=60. Left out where there are none.',
+}
+"""Of all answers, but that probes have no limits."""
 
 _TAGS = {
     "images": "Images, made or changed on demand.",
@@ -56,7 +64,8 @@ def describe(
     """Complete the description of ``app``.
 
     Args:
-        models: whose schemas are added: FastAPI finds only those of routes.
+        models: whose schemas are added, for FastAPI finds only those of routes, or made exact, for it rounds
+            the bounds of integers.
         public: paths that need no key.
         free: paths that no rate holds for.
     """
@@ -66,7 +75,7 @@ def describe(
         if app.openapi_schema is None:
             description = without()
             _, definitions = models_json_schema(
-                [(model, "serialization") for model in models], ref_template=_REFERENCE
+                [(model, _mode(model)) for model in models], ref_template=_REFERENCE
             )
             components = description["components"]
             components["schemas"] |= definitions["$defs"]
@@ -82,6 +91,10 @@ def describe(
         return without()
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation says
+
+
+def _mode(model: type[BaseModel]) -> Literal["validation", "serialization"]:
+    return "validation" if issubclass(model, RequestBody) else "serialization"
 
 
 def _operations(description: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -108,14 +121,13 @@ def _complete(operation: dict[str, Any], method: str, *, keyed: bool, counted: b
     for status in statuses:
         responses.setdefault(str(status), _problem(status))
     operation["responses"] = dict(sorted(responses.items()))
-    for status, response in responses.items():
-        headers = response.setdefault("headers", {})
-        headers["X-Request-ID"] = header("The client's, or one made by the server.")
-        if counted and status[0] in "24":
-            headers |= {
-                "RateLimit-Policy": header('Limits of this client, as in "requests";q=100;w=60.'),
-                "RateLimit": header('Where it stands, as in "requests";r=99;t=60. Left out without a limit.'),
-            }
+    common = {
+        name: header(about)
+        for name, about in COMMON_HEADERS.items()
+        if counted or not name.startswith("RateLimit")
+    }
+    for response in responses.values():
+        response["headers"] = {**response.get("headers", {}), **common}
 
 
 def _problem(status: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from synth.serving.access_log import AccessLog
-from synth.serving.metrics import Metrics
+from synth.serving.telemetry import Telemetry
 
 CLIENT_GONE = 499
 """Status of requests whose client went away before the end of its answer, as nginx has it. Nobody gets it."""
@@ -46,9 +46,9 @@ class Visit:
 class ObservationMiddleware:
     """Measures every request; what it does adds some microseconds."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, log: AccessLog) -> None:
+    def __init__(self, app: ASGIApp, *, telemetry: Telemetry, log: AccessLog) -> None:
         self.app = app
-        self._metrics = metrics
+        self._telemetry = telemetry
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,10 +89,12 @@ class ObservationMiddleware:
         visit.seconds = time.monotonic() - visit.began
         if gone or not visit.status:
             visit.status = CLIENT_GONE
-        code = visit.state.get("problem")
+        metrics, code = self._telemetry.metrics, visit.state.get("problem")
         if visit.error is not None or code is not None:
-            self._metrics.problem("internal-error" if visit.error else str(code), visit.status)
-        self._metrics.request(
+            metrics.problem("internal-error" if visit.error else str(code), visit.status)
+        metrics.request(
             str(visit.scope["method"]), visit.route, visit.status, seconds=visit.seconds, sent=visit.sent
         )
+        if self._telemetry.tracer is not None:
+            visit.state["trace_id"] = self._telemetry.tracer.trace_id()
         self._log.write(visit)

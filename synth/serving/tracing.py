@@ -40,6 +40,11 @@ class Tracer:
         context = get_current_span().get_span_context()
         return context if context.is_valid and context.trace_flags.sampled else None
 
+    def trace_id(self) -> str | None:
+        """Of the current trace, recorded or not, in hexadecimal digits."""
+        context = get_current_span().get_span_context()
+        return f"{context.trace_id:032x}" if context.is_valid else None
+
     def batch(self, samples: int, began: float, ended: float, shares: Sequence[Share]) -> None:
         """Spans of a batch, and of the waits that ended with it; none if no request in it is traced."""
         links: list[SpanContext] = [share.trace for share in shares if share.trace is not None]

@@ -9,8 +9,8 @@ import pytest
 
 from synth.serving.access_log import AccessLog, logs_on_stderr
 from synth.serving.keys import KeyFile
-from synth.serving.metrics import Metrics
 from synth.serving.observation import ObservationMiddleware
+from synth.serving.telemetry import Telemetry
 
 URL = "/v1/images/generations"
 
@@ -94,7 +94,7 @@ def observe(app, messages: list[dict[str, object]]) -> None:
     async def send(message):
         pass
 
-    asyncio.run(ObservationMiddleware(app, metrics=Metrics(), log=AccessLog())(scope, receive, send))
+    asyncio.run(ObservationMiddleware(app, telemetry=Telemetry(), log=AccessLog())(scope, receive, send))
 
 
 def test_a_client_that_goes_away_is_499(lines):

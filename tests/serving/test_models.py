@@ -27,6 +27,17 @@ def test_an_empty_store_has_no_models_and_is_ready(serve):
     assert (ready.status_code, ready.json()) == (200, {"status": "ready", "models": 0, "damaged": 0})
 
 
+def test_a_server_is_not_ready_while_models_are_loaded_that_it_is_to_have(client, monkeypatch):
+    registry = client.app.state.services.registry
+    cold = {"pets": "it is being loaded"}
+    monkeypatch.setattr(type(registry), "cold", property(lambda self: cold))
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+    assert "pets: it is being loaded" in answer.json()["detail"]
+    cold.clear()
+    assert client.get("/readyz").status_code == 200
+
+
 def test_models_are_told_with_their_latest_version(store, serve, publish):
     first, _, _ = publish(store, "pets"), publish(store, "pets"), publish(store, "clouds", classes=None)
     client = serve()

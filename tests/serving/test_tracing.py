@@ -1,20 +1,27 @@
 from __future__ import annotations
 
+import asyncio
+import json
+import logging
 import subprocess
 import sys
+import types
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanContext, TraceFlags
 from starlette.testclient import TestClient
 
 from synth.errors import ConfigError
 from synth.serving import ServerSettings, create_app
-from synth.serving.telemetry import Telemetry, open_telemetry
+from synth.serving.telemetry import Share, Telemetry, open_telemetry
 from synth.serving.tracing import Tracer
 
 URL = "/v1/images/generations"
+EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+SPAN = SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
@@ -60,6 +67,31 @@ def test_a_client_that_does_not_record_its_trace_makes_no_spans(traced, exported
     assert exported.get_finished_spans() == ()
 
 
+def test_the_access_log_has_the_trace(traced, exported, caplog):
+    caplog.set_level(logging.INFO, logger="synth.access")
+    traced.get("/v1/models")
+    [line] = [record.getMessage() for record in caplog.records if record.name == "synth.access"]
+    [span] = exported.get_finished_spans()
+    assert json.loads(line)["trace_id"] == f"{span.context.trace_id:032x}"
+
+
+def test_asked_for_traces_are_exported_before_the_end(monkeypatch, exported):
+    module = types.ModuleType("trace_exporter")
+    module.OTLPSpanExporter = lambda: exported
+    monkeypatch.setitem(sys.modules, EXPORTER, module)
+    telemetry = open_telemetry(True)
+    telemetry.tracer.encoding("png", 0.0, 1.0)  # of no request, so of no trace
+    telemetry.tracer.batch(3, 1.0, 2.0, [Share(SPAN, 0.5), Share(None, 0.5)])
+    asyncio.run(telemetry.shut_down())
+    batch, queue = exported.get_finished_spans()
+    assert (batch.name, queue.name) == ("batch", "queue")
+    assert batch.resource.attributes["service.name"] == "synth"
+    assert (batch.end_time - batch.start_time, queue.end_time - queue.start_time) == (
+        pytest.approx(1e9, rel=0.01),
+        pytest.approx(0.5e9, rel=0.01),
+    )
+
+
 def test_without_being_asked_for_nothing_is_traced_or_imported(monkeypatch):
     assert open_telemetry(None).tracer is None
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
@@ -78,7 +110,7 @@ def test_without_being_asked_for_nothing_is_traced_or_imported(monkeypatch):
     (True, "SYNTH_TRACING is set, but"), (None, "There is OTEL_EXPORTER_OTLP_ENDPOINT"),
 ])  # fmt: skip
 def test_asked_for_without_the_extra_it_is_one_clear_error(monkeypatch, tracing, says):
-    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    monkeypatch.setitem(sys.modules, EXPORTER, None)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
     with pytest.raises(ConfigError, match=says) as raised:
         open_telemetry(tracing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def check_size(width: int, height: int, most: int = MAX_PIXELS) -> None:
 def decode(
     content: Path | bytes,
     *,
-    formats: Sequence[str] = FORMATS,
+    formats: tuple[str, ...] = FORMATS,
     check: Callable[[int, int], None] = check_size,
     animated: bool = True,
 ) -> Decoded:
@@ -73,8 +73,8 @@ def decode(
 
     Args:
         formats: those of ``FORMATS`` that are taken.
-        check: gets width and height as the header tells them, before anything is decoded, and raises if they
-            will not do. Orientation may exchange the two afterwards.
+        check: called once with width and height as the header tells them, before anything is decoded; raises
+            if they will not do. Orientation may exchange the two afterwards.
         animated: whether pictures of several frames are taken.
 
     Raises:
@@ -88,7 +88,8 @@ def decode(
             check(*canvas)
         file = io.BytesIO(content) if isinstance(content, bytes) else content
         with Image.open(file, formats=formats) as image:
-            check(image.width, image.height)
+            if canvas is None:
+                check(image.width, image.height)
             return _decode(image, animated)
     except UnidentifiedImageError:
         raise UnreadableError(f"is not an image ({', '.join(formats)})") from None
@@ -112,8 +113,10 @@ def _webp_canvas(content: Path | bytes) -> tuple[int, int] | None:
     if head[12:16] == b"VP8L":
         bits = int.from_bytes(head[21:25], "little")
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    width, height = struct.unpack_from("<HH", head, 26)
-    return width & 0x3FFF, height & 0x3FFF
+    if head[12:16] == b"VP8 ":
+        width, height = struct.unpack_from("<HH", head, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    return None
 
 
 def _decode(image: Image.Image, animated: bool) -> Decoded:

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 import synth
 from synth.artifacts import Store
 from synth.sampling import Sampler, resolve_device, resolve_precision
-from synth.serving import generations, health, models, stream, welcome
+from synth.serving import generations, health, models, stream, translations, welcome
 from synth.serving.answers import GenerationAnswer
 from synth.serving.body_limit import BodyLimitMiddleware
 from synth.serving.documentation import describe
@@ -26,6 +26,7 @@ from synth.serving.residency import default_model_bytes
 from synth.serving.security import add_security
 from synth.serving.services import Services
 from synth.serving.settings import ServerSettings, listed
+from synth.serving.uploads import Decoder
 
 _DESCRIPTION = """Synthetic images from trained generators.
 
@@ -60,15 +61,22 @@ def create_app(settings: ServerSettings, *, open_generator: OpenGenerator | None
         yield
         await engine.shut_down(settings.drain_seconds)
         await registry.stop()
+        decoder.close()
 
     app = FastAPI(title="synth", version=synth.__version__, description=_DESCRIPTION, lifespan=lifespan)
     rates = Rates(rate=settings.rate, quota=settings.quota)
-    app.state.services = Services(settings, registry, engine, Memory(settings.max_bytes_in_flight), rates)
-    for module in (welcome, health, models, generations, stream):
+    memory = Memory(settings.max_bytes_in_flight)
+    decoder = Decoder(image_pixels=settings.max_image_pixels, upload_pixels=settings.max_upload_pixels)
+    app.state.services = Services(settings, registry, engine, memory, rates, decoder)
+    for module in (welcome, health, models, generations, translations, stream):
         app.include_router(module.router)
     install_problem_handlers(app)
     describe(app, Problem, GenerationAnswer)
-    app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes)
+    app.add_middleware(
+        BodyLimitMiddleware,
+        limit=settings.max_body_bytes,
+        paths={translations.PATH: settings.max_upload_bytes},
+    )
     add_security(app, settings, rates)
     app.add_middleware(RequestIdMiddleware)  # outermost: whatever answers, the answer has an id
     return app

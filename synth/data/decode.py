@@ -40,7 +40,6 @@ _FAILURES = (
     NotImplementedError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
     Warning,
 )
 
@@ -91,6 +90,8 @@ def decode(
             if canvas is None:
                 check(image.width, image.height)
             return _decode(image, animated)
+    except Image.DecompressionBombError:  # by Pillow's own limit, which comes before ``check``
+        raise UnreadableError(f"has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels") from None
     except UnidentifiedImageError:
         raise UnreadableError(f"is not an image ({', '.join(formats)})") from None
     except _FAILURES as error:

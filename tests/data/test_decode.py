@@ -114,11 +114,15 @@ def test_of_a_webp_file_not_even_the_decoder_is_made_before_its_size_is_checked(
     exif[0x010E] = "makes a WebP file an extended one"
     for more in ({}, {"exif": exif}):
         data = encoded(Image.fromarray(GREY), "WEBP", lossless=lossless, **more)
-        seen = []
-        decode(data, check=lambda width, height: seen.append((width, height)))
-        assert seen == [(8, 6)]
         with pytest.raises(UnreadableError, match="8 x 6 pixels, above the limit"):
             decode(data[:30] + bytes(len(data)), check=partial(check_size, most=47))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_the_size_is_checked_once(kind):
+    seen = []
+    decode(encoded(Image.fromarray(GREY), kind), check=lambda width, height: seen.append((width, height)))
+    assert seen == [(8, 6)]
 
 
 def test_an_image_bomb_is_refused():

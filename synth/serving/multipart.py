@@ -109,8 +109,10 @@ class FormReader:
         self._place, self._wrong = "before the first part", _NO_BOUNDARY
         self._ended = False
         self._received = 0
+        boundary = _boundary(content_type)
+        self._delimiter, self._delimiters = b"\r\n--" + boundary, 0
         self._parser = MultipartParser(
-            _boundary(content_type),
+            boundary,
             {
                 "on_part_begin": self._part_begins,
                 "on_header_field": self._header_name,
@@ -135,6 +137,10 @@ class FormReader:
                 f"The body is no multipart/form-data at byte {at:,}, {self._place}: {self._wrong}."
             ) from error
         self._received += len(piece)
+        # Content may not hold the boundary (RFC 2046, 5.1.1). The parser would take it, but slowly: at some MB/s.
+        self._delimiters += piece.count(self._delimiter)
+        if self._delimiters > self._parts + 1 and not self._ended:
+            raise MalformedBodyError(f"The boundary appears {self._place}, in what is sent. Choose another one.")
 
     def finish(self) -> Form:
         """The whole form, once all bytes are there."""

@@ -89,7 +89,7 @@ _READ: Mapping[str, Callable[[str], Any]] = {
 def _body() -> dict[str, Any]:
     """The description of the form."""
     schema = TranslationRequest.model_json_schema()["properties"]
-    texts = {name: schema[name] for name in TEXTS}
+    texts = {name: _without_null(schema[name]) for name in TEXTS}
     texts["labels"] = {
         "type": "string",
         "description": "What the images show, where the model has classes: a class name or number for all, or "
@@ -101,7 +101,7 @@ def _body() -> dict[str, Any]:
         "type": "array",
         "items": {"type": "string", "format": "binary"},
         "minItems": 1,
-        "description": "PNG, JPEG or WebP files. Of several frames none is taken; transparency is laid over "
+        "description": "PNG, JPEG or WebP files without animation; transparency is laid over "
         "white.",
     }
     form = {"type": "object", "properties": {FILES: images, **texts}, "required": [FILES]}
@@ -114,6 +114,15 @@ def _body() -> dict[str, Any]:
             }
         },
     }
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A field of a form is left out, or text."""
+    about = {key: value for key, value in schema.items() if key != "anyOf" and (key, value) != ("default", None)}
+    if "enum" in about:
+        about["enum"] = [value for value in about["enum"] if value is not None]
+    able = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
+    return {**(able[0] if len(able) == 1 else {"anyOf": able} if able else {}), **about}
 
 
 @router.post(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
+import json
 
 import numpy as np
 import pytest
@@ -168,4 +169,5 @@ def test_the_description_tells_the_form(client):
         *("images", "model", "labels", "seed", "start", "mode", "format", "parameters", "fit")
     }
     assert form["required"] == ["images"]
+    assert "null" not in json.dumps(form)
     assert {"400", "408", "413", "415", "422", "503"} <= set(described["responses"])

@@ -140,7 +140,9 @@ class FormReader:
         # Content may not hold the boundary (RFC 2046, 5.1.1). The parser would take it, but slowly: at some MB/s.
         self._delimiters += piece.count(self._delimiter)
         if self._delimiters > self._parts + 1 and not self._ended:
-            raise MalformedBodyError(f"The boundary appears {self._place}, in what is sent. Choose another one.")
+            raise MalformedBodyError(
+                f"The boundary appears {self._place}, in what is sent. Choose another one."
+            )
 
     def finish(self) -> Form:
         """The whole form, once all bytes are there."""
@@ -282,4 +284,3 @@ def _shown(name: bytes | str) -> str:
     """A client's word within quotes, cut, and with what is not printable escaped."""
     text = name.decode(errors="replace") if isinstance(name, bytes) else name
     return repr(text if len(text) <= _LONGEST_NAME else text[:_LONGEST_NAME] + "...")
-

@@ -13,18 +13,19 @@ from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field, ValidationError
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from synth.artifacts import Artifact
 from synth.errors import UsageError
 from synth.families import FAMILIES
 from synth.serving.delivery import Delivery, unless_gone
 from synth.serving.documentation import problems
-from synth.serving.engine import Generation
-from synth.serving.generations import ANSWER, SEED_BITS, memory_of
+from synth.serving.generations import ANSWER
 from synth.serving.multipart import Form, MalformedBodyError, field_error
 from synth.serving.negotiation import choose_form
+from synth.serving.orders import Order, memory_of
 from synth.serving.registry import Registry
-from synth.serving.requests import GenerationRequest
+from synth.serving.requests import SEED_BITS, DeadlineSeconds, GenerationRequest, deadline_of
 from synth.serving.services import InjectedServices
 from synth.serving.uploads import Fit, read_form
 from synth.text import some
@@ -101,8 +102,7 @@ def _body() -> dict[str, Any]:
         "type": "array",
         "items": {"type": "string", "format": "binary"},
         "minItems": 1,
-        "description": "PNG, JPEG or WebP files without animation; transparency is laid over "
-        "white.",
+        "description": "PNG, JPEG or WebP files without animation; transparency is laid over white.",
     }
     form = {"type": "object", "properties": {FILES: images, **texts}, "required": [FILES]}
     return {
@@ -118,7 +118,9 @@ def _body() -> dict[str, Any]:
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """A field of a form is left out, or text."""
-    about = {key: value for key, value in schema.items() if key != "anyOf" and (key, value) != ("default", None)}
+    about = {
+        key: value for key, value in schema.items() if key != "anyOf" and (key, value) != ("default", None)
+    }
     if "enum" in about:
         about["enum"] = [value for value in about["enum"] if value is not None]
     able = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
@@ -128,29 +130,30 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 @router.post(
     "/translations",
     response_class=Response,
-    responses={200: ANSWER, **problems(400, 404, 406, 408, 413, 415, 422, 500, 503, 507)},
+    responses={200: ANSWER, **problems(400, 404, 406, 408, 413, 415, 422, 500, 503, 504, 507)},
     openapi_extra={"requestBody": _body()},
 )
-async def translate(request: Request, services: InjectedServices) -> Response:
+async def translate(
+    request: Request, services: InjectedServices, deadline_seconds: DeadlineSeconds = None
+) -> Response:
     """Make images from images: the first has the key (seed, start), the second (seed, start + 1), and so on."""
     settings = services.settings
     with services.memory.reserve(0) as held:
         form = await read_form(request, settings, texts=TEXTS, files=FILES, held=held)
+        deadline = deadline_of(settings, deadline_seconds)  # what it takes to send the images is not counted
         body = translation_request(form)
         answer = choose_form(body.format, ",".join(request.headers.getlist("accept")), body.count)
-        artifact = await asyncio.to_thread(services.registry.find, body.model)
-        await _check_family(artifact, services.registry)
-        size = memory_of(body.count, artifact, answer, settings)
-        image = artifact.manifest.image
-        pixels = body.count * image.channels * image.height * image.width
-        held.grow(pixels)
-        images = await unless_gone(
-            request.receive, services.decoder.decode(form.files, image, body.fit, field=FILES)
-        )
+        with await services.registry.lease(body.model) as lease:
+            await _check_family(lease.artifact, services.registry)
+            memory_of(body.count, lease.artifact, answer, settings)  # raises before anything is decoded
+            image = lease.artifact.manifest.image
+            held.grow(body.count * image.channels * image.height * image.width)
+            decoding = services.decoder.decode(form.files, image, body.fit, field=FILES)
+            images = await unless_gone(request.receive, decoding)
     if images is None:
         raise MalformedBodyError("The client went away before its images were decoded.")
-    work = Generation(
-        artifact=artifact,
+    order = Order(
+        model=body.model,
         count=body.count,
         # Where there are classes, they have to be told: what an image shows is not for drawing.
         labels=body.labels if "labels" in body.model_fields_set else None,
@@ -160,12 +163,21 @@ async def translate(request: Request, services: InjectedServices) -> Response:
         parameters=body.parameters,
         images=images,
     )
-    return Delivery(services.engine, services.memory, work, answer, size + pixels)
+    return _Translation(services, order, answer, deadline=deadline)
+
+
+class _Translation(Delivery):
+    """Its images are counted in memory too."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._order.images is not None
+        with self._services.memory.reserve(self._order.images.nbytes):
+            await super().__call__(scope, receive, send)
 
 
 async def _check_family(artifact: Artifact, registry: Registry) -> None:
     """Raise UsageError, which names those models that can, where a model cannot translate."""
-    if _translates(artifact.manifest.family, unknown=True):  # the loader knows best what to say of those
+    if _translates(artifact.manifest.family):
         return
     entries = await asyncio.to_thread(registry.entries)
     able = [entry.reference for entry in entries if entry.card is not None and _translates(entry.card.family)]
@@ -175,5 +187,5 @@ async def _check_family(artifact: Artifact, registry: Registry) -> None:
     )
 
 
-def _translates(family: str, *, unknown: bool = False) -> bool:
-    return FAMILIES[family].translates if family in FAMILIES else unknown
+def _translates(family: str) -> bool:
+    return family in FAMILIES and FAMILIES[family].translates

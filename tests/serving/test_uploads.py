@@ -129,7 +129,7 @@ def small_app(settings: ServerSettings, image: ImageInfo, memory_bytes: int) -> 
                 wanted = "resize" if "fit" in form.texts else None
                 images = await decoder.decode(form.files, image, wanted, field="images")
         finally:
-            assert memory._used == 0
+            assert memory.used == 0
         return {
             "texts": form.texts,
             "names": [file.name for file in form.files],

@@ -1,7 +1,7 @@
 """Bodies of the type ``multipart/form-data`` (RFC 7578), read piece by piece into memory under limits.
 
-What is over a limit, or nobody asked for, is refused as soon as it begins; no more of it is kept. Names of files
-are for messages alone.
+What is over a limit, or nobody asked for, is refused as soon as it begins; no more of it is kept. Names of
+files are for messages alone.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class _Part:
 class FormReader:
     """Takes a body as it arrives.
 
-    All methods raise MalformedBodyError where the body is no form, TooLargeError where it is over a limit, and
-    RequestValidationError where a field is unknown, given twice or not text.
+    All methods raise MalformedBodyError where the body is no form, TooLargeError where it is over a limit,
+    and RequestValidationError where a field is unknown, given twice or not text.
     """
 
     def __init__(self, content_type: str, *, texts: Sequence[str], files: str, limits: FormLimits) -> None:
@@ -137,7 +137,7 @@ class FormReader:
                 f"The body is no multipart/form-data at byte {at:,}, {self._place}: {self._wrong}."
             ) from error
         self._received += len(piece)
-        # Content may not hold the boundary (RFC 2046, 5.1.1). The parser would take it, but slowly: at some MB/s.
+        # Content may not hold the boundary (RFC 2046, 5.1.1). The parser would take it, at a few MB/s.
         self._delimiters += piece.count(self._delimiter)
         if self._delimiters > self._parts + 1 and not self._ended:
             raise MalformedBodyError(
@@ -148,8 +148,8 @@ class FormReader:
         """The whole form, once all bytes are there."""
         if not self._ended:
             raise MalformedBodyError(
-                f"The body ends at byte {self._received:,}, {self._place}, without the boundary that ends it: "
-                "it was cut short."
+                f"The body ends at byte {self._received:,}, {self._place}, without the last boundary: it was "
+                "cut short."
             )
         return Form(self._form_texts, self._form_files)
 
@@ -191,16 +191,16 @@ class FormReader:
     def _admit_file(self, part: _Part) -> None:
         if part.file_name is None:
             raise field_error(
-                f"This was sent as text. Send files (curl -F {self._files}=@photo.png): paths and addresses are "
-                "never opened",
+                f"This was sent as text. Send files (curl -F {self._files}=@photo.png): paths and addresses "
+                "are never opened",
                 self._files,
                 len(self._form_files),
             )
         most = self._limits.files
         if len(self._form_files) == most:
             raise TooLargeError(
-                f"One request may have {most:,} files. Send them in several, with one seed and start 0, {most}, "
-                f"{2 * most}, ...: the result is the same."
+                f"One request may have {most:,} files. Send them in several, with one seed and start 0, "
+                f"{most}, {2 * most}, ...: the result is the same."
             )
 
     def _data(self, data: bytes, start: int, end: int) -> None:
@@ -209,8 +209,8 @@ class FormReader:
         if part.name == self._files:
             if part.size > self._limits.file_bytes:
                 raise TooLargeError(
-                    f"The file {part.file_name} is longer than the {self._limits.file_bytes:,} bytes that one "
-                    "may have. Send it smaller."
+                    f"The file {part.file_name} is longer than the {self._limits.file_bytes:,} bytes that "
+                    "one may have. Send it smaller."
                 )
         else:
             self._text_bytes += end - start
@@ -253,8 +253,8 @@ def _boundary(content_type: str) -> bytes:
     boundary = options.get(b"boundary", b"")
     if not 1 <= len(boundary) <= _LONGEST_BOUNDARY:
         raise MalformedBodyError(
-            "Content-Type: multipart/form-data needs a boundary of 1 to 70 characters; leave the header to your "
-            "HTTP library, which makes one."
+            "Content-Type: multipart/form-data needs a boundary of 1 to 70 characters; leave the header to "
+            "your HTTP library, which makes one."
         )
     return boundary
 

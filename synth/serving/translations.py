@@ -42,8 +42,8 @@ class TranslationRequest(GenerationRequest):
 
     fit: Fit | None = Field(
         default=None,
-        description="'resize': images of another size than the model's are resized and cropped at the centre, "
-        "as in training. If left out, they are refused.",
+        description="'resize': images of another size than the model's are resized and cropped at the "
+        "centre, as in training. If left out, they are refused.",
     )
 
 
@@ -93,8 +93,9 @@ def _body() -> dict[str, Any]:
     texts = {name: _without_null(schema[name]) for name in TEXTS}
     texts["labels"] = {
         "type": "string",
-        "description": "What the images show, where the model has classes: a class name or number for all, or "
-        'JSON: a list with one class for each image, or counts such as {"cat": 10, "dog": 30}, in this order.',
+        "description": "What the images show, where the model has classes: a class name or number for all, "
+        'or JSON: a list with one class for each image, or counts such as {"cat": 10, "dog": 30}, in this '
+        "order.",
         "examples": ["cat", '["cat", "dog"]'],
     }
     texts["parameters"]["description"] += " As JSON."
@@ -118,9 +119,9 @@ def _body() -> dict[str, Any]:
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """A field of a form is left out, or text."""
-    about = {
-        key: value for key, value in schema.items() if key != "anyOf" and (key, value) != ("default", None)
-    }
+    about = {key: value for key, value in schema.items() if key != "anyOf"}
+    if about.get("default", ...) is None:
+        del about["default"]
     if "enum" in about:
         about["enum"] = [value for value in about["enum"] if value is not None]
     able = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
@@ -136,7 +137,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 async def translate(
     request: Request, services: InjectedServices, deadline_seconds: DeadlineSeconds = None
 ) -> Response:
-    """Make images from images: the first has the key (seed, start), the second (seed, start + 1), and so on."""
+    """Make images from images: the first has the key (seed, start), the next (seed, start + 1), and so on."""
     settings = services.settings
     with services.memory.reserve(0) as held:
         form = await read_form(request, settings, texts=TEXTS, files=FILES, held=held)
@@ -182,8 +183,8 @@ async def _check_family(artifact: Artifact, registry: Registry) -> None:
     entries = await asyncio.to_thread(registry.entries)
     able = [entry.reference for entry in entries if entry.card is not None and _translates(entry.card.family)]
     raise UsageError(
-        f"{artifact.manifest.reference} is a {artifact.manifest.family}: it makes images from nothing and cannot "
-        f"translate. Models here that can: {some(able) if able else 'none'}."
+        f"{artifact.manifest.reference} is a {artifact.manifest.family}: it makes images from nothing and "
+        f"cannot translate. Models here that can: {some(able) if able else 'none'}."
     )
 
 

@@ -106,8 +106,8 @@ class Decoder:
     async def decode(self, files: Sequence[File], image: ImageInfo, fit: Fit | None, *, field: str) -> Tensor:
         """uint8 [N, C, H, W]: the files (at least one) in the shape of a model's images.
 
-        Colour becomes grey, or grey is repeated, as in training. If the caller is cancelled, no more than what
-        is being decoded is finished. It takes N x C x H x W bytes besides the files.
+        Colour becomes grey, or grey is repeated, as in training. If the caller is cancelled, no more than
+        what is being decoded is finished. It takes N x C x H x W bytes besides the files.
 
         Raises:
             RequestValidationError: files that are no images of ``FORMATS``, damaged, animated, too large, or,

@@ -31,6 +31,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,6 @@ from contest.contenders import (
     Site,
     best_settings,
     contenders,
-    describe,
     make_site,
     temporary_folder,
 )
@@ -75,12 +75,12 @@ def main() -> None:
     with temporary_folder() as folder:
         site = make_site(Path(folder), device)
         chosen = choose(options.only, options.quick)
-        settings, tried = tune(chosen, site, options.quick)
+        settings, tried = tune(chosen, site, extent.seconds)
         chosen = [contender for contender in chosen if contender.name in settings]
         found: dict[str, list[Any]] = {contender.name: [] for contender in chosen}
         for number in range(rounds):
             for contender in chosen:
-                one = measure(contender, site, settings[contender.name], extent, seed=number)
+                one = measure(contender, site, settings[contender.name], extent, number)
                 if contender.name == "ours":
                     one["core"] = core_alone(site, settings["ours"], extent.seconds, busiest(one))
                 found[contender.name].append(one)
@@ -114,30 +114,26 @@ def choose(only: str | None, quick: bool) -> list[Contender]:
         if contender.missing:
             print(f"{contender.name}: left out, {contender.package} is not installed", flush=True)
             continue
-        chosen.append(contender)
+        chosen.append(contender.hurried() if quick else contender)
     return chosen
 
 
 def tune(
-    chosen: Sequence[Contender], site: Site, quick: bool
+    chosen: Sequence[Contender], site: Site, seconds: float
 ) -> tuple[dict[str, Settings], dict[str, list[dict[str, Any]]]]:
-    """Settings of each server, and what was tried; servers that do not answer rightly are left out, aloud."""
+    """Settings of each server, and what was tried; servers that never answer rightly are left out, aloud."""
     settings: dict[str, Settings] = {}
     tried: dict[str, list[dict[str, Any]]] = {}
     for contender in chosen:
-        best, tried[contender.name] = best_settings(
-            contender, site, clients=_SEARCH_CLIENTS, seconds=1.0 if quick else 3.0, quick=quick
-        )
-        try:
-            with contender.server(site, best) as server:
-                worst = check_answers(contender, site, server)
-        except ServerError as error:
+        check = partial(check_answers, contender, site)
+        best, trials = best_settings(contender, site, check, clients=_SEARCH_CLIENTS, seconds=seconds)
+        tried[contender.name] = trials
+        if all("error" in trial for trial in trials):
             if contender.name == "ours":
-                raise
-            print(f"{contender.name}: left out: {error}", flush=True)
-            continue
-        settings[contender.name] = best
-        print(f"{contender.name}: {describe(best)}; pixels within {worst} of 255", flush=True)
+                raise ServerError(trials[0]["error"])
+            print(f"{contender.name}: left out, it does not work with any settings", flush=True)
+        else:
+            settings[contender.name] = best
     return settings, tried
 
 
@@ -153,8 +149,8 @@ def say(number: int, contender: Contender, one: Mapping[str, Any]) -> None:
         f"{clients}: {figures['images_per_second']:,.0f} ({figures['p99_ms'] or 0:.0f})"
         for clients, figures in one["closed"].items()
     )
-    idle = f"one {one['single']['p50_ms'] or 0:.1f} ms; idle {100 * one['idle_cpu']:.1f} %"
-    print(f"round {number}, {contender.name:15} images/s (p99 ms) by clients: {rates}; {idle}", flush=True)
+    single = f"one image {one['single']['p50_ms'] or 0:.1f} ms"
+    print(f"round {number}, {contender.name}: images/s (p99 ms) by clients: {rates}; {single}", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from contest.processes import Server, ServerError
+from synth.artifacts import Store
 
 Settings = Mapping[str, Any]
 """Names in capitals are environment variables, others options of the server's script."""
@@ -20,7 +24,7 @@ _THREADS: tuple[dict[str, Any], ...] = (
     {"OMP_NUM_THREADS": 2, "OMP_WAIT_POLICY": "PASSIVE"},
     {"OMP_NUM_THREADS": 2},
 )
-"""Threads of torch: two lose much as soon as anything else wants a processor, more so if they wait actively."""
+"""Of torch. Two lose much as soon as anything else wants a processor, and more if they wait actively."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,11 @@ class Contender:
     script: str | None = None
     defaults: Settings = field(default_factory=dict)
     search: tuple[tuple[Settings, ...], ...] = ()
+
+    def hurried(self) -> Contender:
+        """With next to no search: it shows that the search works, for ours, and takes no time for others."""
+        few = 2 if self.script is None else 1
+        return replace(self, search=tuple(dimension[:few] for dimension in self.search[:1]))
 
     @property
     def missing(self) -> bool:
@@ -73,31 +82,31 @@ def contenders(processors: int) -> list[Contender]:
     """Ours first, then each of the others with the model as a user writes it, and with our tuned sampler."""
     threads = _THREADS[: 1 if processors == 1 else None]
     batch_sizes = tuple({"max-batch-size": size} for size in (4, 16, 64))
-    litserve = dict(
-        package="litserve",
-        script="litserve_server",
-        defaults={"max-batch-size": 16, "batch-timeout": 0.0, "fast-queue": 0, "workers": 1},
-        search=(
+    litserve = {
+        "package": "litserve",
+        "script": "litserve_server",
+        "defaults": {"max-batch-size": 16, "batch-timeout": 0.0, "fast-queue": 0, "workers": 1},
+        "search": (
             threads,
             batch_sizes,
             tuple({"batch-timeout": seconds} for seconds in (0.0, 0.002, 0.01)),
             tuple({"fast-queue": choice} for choice in (0, 1)),
             ({"workers": 1}, {"workers": 2, "OMP_NUM_THREADS": 1}),
         ),
-    )
-    ray = dict(
-        package="ray",
-        script="ray_server",
-        defaults={"max-batch-size": 16, "batch-wait": 0.0, "replicas": 1},
-        search=(
+    }
+    ray = {
+        "package": "ray",
+        "script": "ray_server",
+        "defaults": {"max-batch-size": 16, "batch-wait": 0.0, "replicas": 1},
+        "search": (
             threads,
             batch_sizes,
             tuple({"batch-wait": seconds} for seconds in (0.0, 0.002, 0.01)),
             ({"replicas": 1}, {"replicas": 2, "OMP_NUM_THREADS": 1}),
             ({"RAY_SERVE_ENABLE_HA_PROXY": 0}, {"RAY_SERVE_ENABLE_HA_PROXY": 1}),
         ),
-    )
-    naive = dict(script="naive_server", search=(threads,))
+    }
+    naive = {"script": "naive_server", "search": (threads,)}
     found = [Contender("ours", "tuned", search=(threads,))]
     for name, fields in (("litserve", litserve), ("ray", ray), ("naive", naive)):
         found += [Contender(f"{name} {form}", form, **fields) for form in ("eager", "tuned")]  # type: ignore[arg-type]
@@ -105,32 +114,31 @@ def contenders(processors: int) -> list[Contender]:
 
 
 def best_settings(
-    contender: Contender, site: Site, *, clients: int, seconds: float, quick: bool
+    contender: Contender, site: Site, check: Callable[[Server], object], *, clients: int, seconds: float
 ) -> tuple[Settings, list[dict[str, Any]]]:
     """The settings with most images per second, and all that were tried.
 
-    One dimension after the other, each with the best of those before; ``quick`` tries the first alone.
+    One dimension after the other, each with the best of those before. ``check`` is called with every server;
+    what it, or the server, raises as ServerError puts these settings out of the question.
     """
     best: Settings = dict(contender.defaults)
     tried: list[dict[str, Any]] = []
-    for dimension in contender.search[: 1 if quick else None]:
-        for choice in dimension[: 2 if quick else None]:
+    for dimension in contender.search:
+        for choice in dimension:
             settings = {**best, **choice}
             if any(trial["settings"] == settings for trial in tried):
                 continue
+            found: dict[str, Any] = {"settings": settings, "images_per_second": 0.0}
             try:
                 with contender.server(site, settings) as server:
+                    check(server)
                     figures = server.load(clients=clients, seconds=seconds, settle_seconds=1.0)
-                found: dict[str, Any] = {
-                    "images_per_second": figures.images_per_second,
-                    "p99_ms": figures.p99_ms,
-                }
+                found |= {"images_per_second": figures.images_per_second, "p99_ms": figures.p99_ms}
             except ServerError as error:
-                found = {"images_per_second": 0.0, "error": str(error)[:300]}
-            tried.append({"settings": settings, **found})
-            print(
-                f"{contender.name:15} {describe(settings)}: {found['images_per_second']:,.0f}/s", flush=True
-            )
+                found["error"] = str(error)[:300]
+            tried.append(found)
+            rate = found.get("error") or f"{found['images_per_second']:,.0f} images/s"
+            print(f"{contender.name}: {describe(settings)}: {rate}", flush=True)
         best = max(tried, key=lambda trial: trial["images_per_second"])["settings"]
     return best, tried
 
@@ -145,12 +153,6 @@ def make_site(folder: Path, device: str) -> Site:
 
     It is of the default preset, on 28 x 28 grey images of ten classes, as Fashion-MNIST has them.
     """
-    import os
-    import subprocess
-    import sys
-
-    from synth.artifacts import Store
-
     home = folder / "home"
     command = ["-m", "synth", "train", "vae", "--data", "digits", "--size", "28", "--name", "benchmark"]
     subprocess.run(

@@ -46,6 +46,7 @@ def measure(
     with contender.server(site, settings) as server:
         server.load(clients=8, seconds=extent.seconds, settle_seconds=0.0)
         found: dict[str, Any] = {
+            "largest_difference": worst,
             "single": asdict(server.load(clients=1, counts=(1, 1), seconds=extent.seconds, seed=seed)),
             "closed": {
                 clients: asdict(server.load(clients=clients, seconds=extent.seconds, seed=seed))
@@ -62,7 +63,8 @@ def measure(
             found["overload"] = overload(server, capacity, extent.long_seconds, seed)
         if ours:
             found["hang_ups"] = hang_ups(server, max(extent.clients), extent.long_seconds, seed)
-        found["idle_cpu"] = server.cpu_share(extent.long_seconds)
+        if ours or number == 0:
+            found["idle_cpu"] = server.cpu_share(extent.long_seconds)
     return found
 
 

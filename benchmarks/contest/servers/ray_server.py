@@ -16,6 +16,7 @@ from contest.forms import FORMS, Wanted
 
 def application(options: argparse.Namespace) -> serve.Application:
     """The deployment; ``serve.batch`` takes its sizes where the method is defined."""
+    gpus = 1 / options.replicas if options.device == "cuda" else 0
 
     @serve.deployment(
         num_replicas=options.replicas,

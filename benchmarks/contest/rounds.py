@@ -39,11 +39,12 @@ class Extent:
 
 
 def measure(
-    contender: Contender, site: Site, settings: Settings, extent: Extent, seed: int
+    contender: Contender, site: Site, settings: Settings, extent: Extent, number: int
 ) -> dict[str, Any]:
-    """One round of one server: a fresh process, all its loads, and its end."""
-    ours = contender.name == "ours"
+    """Round ``number`` of one server: a fresh process, the check of its answers, its loads, and its end."""
+    ours, seed = contender.name == "ours", number
     with contender.server(site, settings) as server:
+        worst = check_answers(contender, site, server)
         server.load(clients=8, seconds=extent.seconds, settle_seconds=0.0)
         found: dict[str, Any] = {
             "largest_difference": worst,

@@ -21,10 +21,7 @@ def application(options: argparse.Namespace) -> serve.Application:
     @serve.deployment(
         num_replicas=options.replicas,
         max_ongoing_requests=1024,  # the default of 5 would leave batches small
-        ray_actor_options={
-            "num_cpus": 1,
-            "num_gpus": 1 / options.replicas if options.device == "cuda" else 0,
-        },
+        ray_actor_options={"num_cpus": 1, "num_gpus": gpus},
     )
     class Images:
         def __init__(self) -> None:

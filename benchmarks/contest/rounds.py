@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from contest.check import check_answers
 from contest.contenders import Contender, Settings, Site
 from contest.processes import Server, run_module
 

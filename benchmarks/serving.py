@@ -20,7 +20,7 @@ measured, with a deadline of one second each.
 
 The other servers are no dependencies; those that are missing are left out:
 
-    uv pip install --group benchmarks             (in a checkout, with its .venv active)
+    .venv/bin/uv pip install --python .venv/bin/python --group benchmarks
     python benchmarks/serving.py                  about an hour on two processors
     python benchmarks/serving.py --quick          some 4 minutes; the result is not kept
     python benchmarks/serving.py --only ray       ours and those whose names begin so; the result is not kept
@@ -32,7 +32,6 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +90,6 @@ def main() -> None:
         name = "serving" if device == "cpu" else f"serving-{device}"
         figures = {
             "extent": asdict(extent),
-            "versions_of_others": {
-                package: version(package) for package in sorted({c.package for c in chosen if c.package})
-            },
             "settings": settings,
             "tried": tried,
             "table": [asdict(line) for line in lines],

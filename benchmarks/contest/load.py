@@ -18,7 +18,7 @@ import uvloop
 
 from contest.wire import Connection, request_bytes
 
-_LAST_ANSWERS_SECONDS = 2.0
+_LAST_ANSWERS_SECONDS = 5.0
 """How long answers are awaited once nothing is sent any more."""
 
 

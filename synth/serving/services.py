@@ -12,6 +12,7 @@ from synth.serving.memory import Memory
 from synth.serving.rates import Rates
 from synth.serving.registry import Registry
 from synth.serving.settings import ServerSettings
+from synth.serving.telemetry import Telemetry
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Services:
     engine: Engine
     memory: Memory
     rates: Rates
+    telemetry: Telemetry
 
 
 def services_of(request: Request) -> Services:

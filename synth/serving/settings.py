@@ -72,8 +72,9 @@ class ServerSettings(BaseSettings):
     that is free when the server starts, 80 % on an accelerator."""
     watch_seconds: float = Field(default=1.0, gt=0)
     """How often the store is looked at for new versions."""
-    preload: str = ""
-    """Models, separated by commas, that are loaded at the start; until they are, the server is not ready."""
+    preload: str = "*"
+    """Models, separated by commas, that are loaded at the start; until they are, the server is not ready.
+    ``*``: the latest version of every name, as far as they can be loaded and the memory goes."""
     drain_seconds: float = Field(default=30.0, ge=0)
     """At shutdown, how long accepted requests may take to finish."""
 

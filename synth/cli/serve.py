@@ -31,9 +31,7 @@ def serve(
 
     SIGTERM and Ctrl-C finish what was accepted, and exit with 0; a second Ctrl-C stops at once.
 
-    The environment sets what the options do (SYNTH_PORT and so on), and also SYNTH_QUEUE_LIMIT,
-    SYNTH_MAX_IMAGES_PER_REQUEST, SYNTH_MAX_RESPONSE_BYTES, SYNTH_MAX_BYTES_IN_FLIGHT, SYNTH_MAX_BODY_BYTES,
-    SYNTH_MAX_LOADED_MODELS, SYNTH_DRAIN_SECONDS, SYNTH_ACCESS_LOG, SYNTH_TRACING and SYNTH_OPEN_METRICS.
+    The environment sets what the options do (SYNTH_PORT and so on), and all that docs/serving.md names.
     """
     from synth.serving.server import run
     from synth.serving.settings import load_settings

@@ -5,28 +5,30 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import torch
 from fastapi import FastAPI
 
 import synth
-from synth.artifacts import Artifact, Store
-from synth.batch import Batch
-from synth.sampling import Generator, Sampler, resolve_device, resolve_precision
-from synth.serving import generations, health, models, scrape, welcome
+from synth.artifacts import Store
+from synth.sampling import Sampler, resolve_device, resolve_precision
+from synth.serving import generations, health, models, scrape, stream, welcome
 from synth.serving.access_log import AccessLog
 from synth.serving.answers import GenerationAnswer
 from synth.serving.body_limit import BodyLimitMiddleware
 from synth.serving.documentation import describe
-from synth.serving.engine import Engine, Generation
+from synth.serving.engine import Engine
+from synth.serving.loader import OpenGenerator
 from synth.serving.memory import Memory
 from synth.serving.observation import ObservationMiddleware
 from synth.serving.problems import Problem, install_problem_handlers
 from synth.serving.rates import Rates
-from synth.serving.registry import OpenGenerator, Registry
+from synth.serving.registry import Registry
 from synth.serving.request_id import RequestIdMiddleware
 from synth.serving.requests import GenerationRequest
+from synth.serving.residency import default_model_bytes
 from synth.serving.security import PROBES, UNCOUNTED, add_security
 from synth.serving.services import Services
-from synth.serving.settings import ServerSettings
+from synth.serving.settings import ServerSettings, listed
 from synth.serving.telemetry import Telemetry, fastapi_telemetry, open_telemetry
 
 _DESCRIPTION = """Synthetic images from trained generators.
@@ -51,29 +53,24 @@ def create_app(
     Raises DeviceError if the device or precision is not to be had, ConfigError if traces are not.
     """
     telemetry = telemetry or open_telemetry(settings.tracing)
+    device = resolve_device(settings.device)  # now, so that a server for one that is not there does not start
+    engine = Engine(queue_limit=settings.queue_limit, telemetry=telemetry)
     registry = Registry(
         Store(settings.store),
-        telemetry.metrics.counting_loads(open_generator or _sampler_opener(settings)),
-        max_loaded=settings.max_loaded_models,
+        telemetry.metrics.counting_loads(open_generator or _sampler_opener(settings, device)),
+        engine.call,
+        max_bytes=settings.max_model_bytes or default_model_bytes(device),
+        watch_seconds=settings.watch_seconds,
+        preload=listed(settings.preload),
     )
-
-    def run(work: Generation) -> Batch:
-        return registry.generator(work.artifact).generate(
-            work.count,
-            labels=work.labels,
-            seed=work.seed,
-            start=work.start,
-            mode=work.mode,
-            **work.parameters,
-        )
-
-    engine = Engine(run, queue_limit=settings.queue_limit, telemetry=telemetry)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine.start()
+        registry.start()
         yield
         await engine.shut_down(settings.drain_seconds)
+        await registry.stop()
         await telemetry.shut_down()
 
     app = FastAPI(
@@ -88,7 +85,7 @@ def create_app(
     memory = Memory(settings.max_bytes_in_flight)
     services = app.state.services = Services(settings, registry, engine, memory, rates, telemetry)
     scrape.watch(telemetry.metrics, services)
-    for module in (welcome, health, scrape, models, generations):
+    for module in (welcome, health, scrape, models, generations, stream):
         app.include_router(module.router)
     install_problem_handlers(app)
     describe(app, Problem, GenerationAnswer, GenerationRequest, public=PROBES, free=UNCOUNTED)
@@ -99,12 +96,6 @@ def create_app(
     return app
 
 
-def _sampler_opener(settings: ServerSettings) -> OpenGenerator:
-    # Now, so that a server for a device that is not there does not start.
-    device = resolve_device(settings.device)
+def _sampler_opener(settings: ServerSettings, device: torch.device) -> OpenGenerator:
     precision = resolve_precision(settings.precision, device)
-
-    def open_sampler(artifact: Artifact) -> Generator:
-        return Sampler(artifact, device=str(device), precision=precision)
-
-    return open_sampler
+    return lambda artifact: Sampler(artifact, device=str(device), precision=precision)

@@ -138,3 +138,19 @@ def _problem(status: int) -> dict[str, Any]:
     if status == 401:
         answer["headers"] = {"WWW-Authenticate": header('Bearer realm="synth".')}
     return answer
+
+
+IMAGE_HEADERS = {
+    "X-Synth-Model": header("NAME@VERSION."),
+    "X-Synth-Digest": header("Digest of the model."),
+    "X-Synth-Seed": header("Seed of all images; with the index it is the key of an image."),
+    "X-Synth-Start": header("Index of the first image; the others follow."),
+    "X-Synth-Shape": header("N,H,W,C."),
+    "X-Synth-Dtype": header("uint8; raw pixels are in C order."),
+    "X-Synth-Labels": header(
+        "Class number of each image, separated by commas. Left out without classes, and, except for raw "
+        "pixels, beyond 4,096 characters."
+    ),
+    "X-Synth-Fingerprint": header("JSON: all else that decides the pixels."),
+}
+"""Of every answer with images."""

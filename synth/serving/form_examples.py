@@ -12,6 +12,7 @@ _ABOUT = {
     "tar": "WebDataset: for each sample a .png, a .json with its key, and a .cls where there are classes.",
     "npz": "NumPy arrays: images uint8 [N, H, W, C], index, labels, seed and provenance.",
     "raw": "uint8 [N, H, W, C] in C order; shape and keys are in the headers.",
+    "multipart": "One part for each image: its PNG file, its key as JSON in the header X-Synth-Record.",
 }
 _FINGERPRINT = {
     "model": "fashion@3",
@@ -45,6 +46,7 @@ REQUESTS: dict[str, Any] = {
         "value": {"model": "fashion@3", "labels": {"Coat": 10, "Bag": 30}, "count": 40, "format": "npz"},
     },
     "one": {"summary": "One image as PNG", "value": {"format": "png"}},
+    "parts": {"summary": "Three PNG files in one answer", "value": {"count": 3, "format": "multipart"}},
     "json": {"summary": "Two images in JSON", "value": {"count": 2, "format": "json"}},
     "next": {
         "summary": "The 64 after the first 64, as raw pixels",

@@ -16,18 +16,9 @@ class Memory:
 
     def __init__(self, limit: int) -> None:
         """``limit``: bytes."""
-        self._limit = limit
-        self._used = 0
-
-    @property
-    def used(self) -> int:
+        self.limit = limit
+        self.used = 0
         """Bytes that are held at this moment."""
-        return self._used
-
-    @property
-    def limit(self) -> int:
-        """Bytes that may be held."""
-        return self._limit
 
     @contextmanager
     def reserve(self, size: int) -> Iterator[Reservation]:
@@ -35,9 +26,9 @@ class Memory:
 
         Raises OverloadError if there is not so much left.
         """
-        if self._used + size > self._limit:
+        if self.used + size > self.limit:
             raise OverloadError(
-                f"The answers that are being made and sent take {self._used:,} of {self._limit:,} bytes, and "
+                f"The answers that are being made and sent take {self.used:,} of {self.limit:,} bytes, and "
                 f"this one may take {size:,}. Try again later, or ask for fewer images."
             )
         reservation = Reservation(self)
@@ -48,7 +39,7 @@ class Memory:
             reservation.resize(0)
 
     def _add(self, size: int) -> None:
-        self._used += size
+        self.used += size
 
 
 class Reservation:

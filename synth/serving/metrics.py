@@ -72,7 +72,11 @@ class Metrics:
             "synth_batch_samples", "Samples in a batch.", buckets=_SAMPLES, registry=own
         )
         self._encodings = Histogram(
-            "synth_encode_seconds", "Encoding of one answer.", ["form"], buckets=_SECONDS, registry=own
+            "synth_encode_seconds",
+            "Encoding of one batch for an answer.",
+            ["form"],
+            buckets=_SECONDS,
+            registry=own,
         )
         self._loads = Histogram(
             "synth_model_load_seconds",

@@ -24,6 +24,7 @@ from synth.serving.problems import (
     UnsupportedMediaError,
 )
 from synth.serving.rates import RateError
+from synth.serving.residency import ModelBudgetError
 
 MEANINGS = {
     400: "The body cannot be read.",
@@ -56,7 +57,7 @@ EXAMPLES: list[tuple[type[SynthError], str]] = [
         "make keys with synth keys create and send one.",
     ),
     (NotFoundError, "There is no model 'pest' (did you mean 'pets'?). Models: pets."),
-    (NotAcceptableError, "There is no format 'gif'. Formats: png, json, tar, npz, raw."),
+    (NotAcceptableError, "There is no format 'gif'. Formats: png, json, tar, npz, raw, multipart."),
     (
         TooLargeError,
         "10,000 images were asked for, and one request may have 4,096. Ask in several requests with one seed "
@@ -72,6 +73,11 @@ EXAMPLES: list[tuple[type[SynthError], str]] = [
     (LabelError, "There is no class 'cta' (did you mean 'cat'?)."),
     (RateError, "This client may send 100 requests in 60 seconds. Try again in 12 s."),
     (OverloadError, "The queue is full: 64 requests are waiting or running. Try again later."),
+    (
+        ModelBudgetError,
+        "fashion@3 needs 240.0 MB, and models that are in use leave too little of the 2,000.0 MB. Try "
+        "again later, or start the server with a higher SYNTH_MAX_MODEL_BYTES.",
+    ),
     (ArtifactError, "weights.safetensors is damaged: its checksum is wrong. Publish the model again."),
     (
         KeyFileError,

@@ -20,7 +20,7 @@ from synth.errors import UsageError
 from synth.serving.access_log import logs_on_stderr
 from synth.serving.app import create_app
 from synth.serving.keys import KeyFile
-from synth.serving.registry import OpenGenerator
+from synth.serving.loader import OpenGenerator
 from synth.serving.services import Services
 from synth.serving.settings import ServerSettings
 

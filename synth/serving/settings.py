@@ -51,10 +51,17 @@ class ServerSettings(BaseSettings):
     """Memory of all answers that are waited for, made, encoded or sent: at the most several times their raw
     pixels. Further requests are refused with 503."""
     max_body_bytes: int = Field(default=2**20, ge=1)
-    queue_limit: int = Field(default=64, ge=1)
+    queue_limit: int = Field(default=1024, ge=1)
     """Requests that are waiting or running; further ones are refused with 503."""
-    max_loaded_models: int = Field(default=4, ge=1)
-    """Model versions kept on the device; the one unused for longest goes first."""
+    deadline_seconds: float = Field(default=60.0, gt=0)
+    """How long a request may take; clients may ask for less. What would take longer is refused with 503."""
+    max_model_bytes: int | None = Field(default=None, ge=1)
+    """Memory of all models that are loaded; the one unused for longest goes first. None: half of the memory
+    that is free when the server starts, 80 % on an accelerator."""
+    watch_seconds: float = Field(default=1.0, gt=0)
+    """How often the store is looked at for new versions."""
+    preload: str = ""
+    """Models, separated by commas, that are loaded at the start; until they are, the server is not ready."""
     drain_seconds: float = Field(default=30.0, ge=0)
     """At shutdown, how long accepted requests may take to finish."""
 

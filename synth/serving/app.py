@@ -11,7 +11,7 @@ from fastapi import FastAPI
 import synth
 from synth.artifacts import Store
 from synth.sampling import Sampler, resolve_device, resolve_precision
-from synth.serving import generations, health, models, scrape, stream, welcome
+from synth.serving import generations, health, models, scrape, stream, translations, welcome
 from synth.serving.access_log import AccessLog
 from synth.serving.answers import GenerationAnswer
 from synth.serving.body_limit import BodyLimitMiddleware
@@ -30,6 +30,7 @@ from synth.serving.security import PROBES, UNCOUNTED, add_security
 from synth.serving.services import Services
 from synth.serving.settings import ServerSettings, listed
 from synth.serving.telemetry import Telemetry, fastapi_telemetry, open_telemetry
+from synth.serving.uploads import Decoder
 
 _DESCRIPTION = """Synthetic images from trained generators.
 
@@ -71,6 +72,7 @@ def create_app(
         yield
         await engine.shut_down(settings.drain_seconds)
         await registry.stop()
+        decoder.close()
         await telemetry.shut_down()
 
     app = FastAPI(
@@ -83,13 +85,18 @@ def create_app(
     )
     rates = Rates(rate=settings.rate, quota=settings.quota)
     memory = Memory(settings.max_bytes_in_flight)
-    services = app.state.services = Services(settings, registry, engine, memory, rates, telemetry)
+    decoder = Decoder(image_pixels=settings.max_image_pixels, upload_pixels=settings.max_upload_pixels)
+    services = app.state.services = Services(settings, registry, engine, memory, rates, telemetry, decoder)
     scrape.watch(telemetry.metrics, services)
-    for module in (welcome, health, scrape, models, generations, stream):
+    for module in (welcome, health, scrape, models, generations, translations, stream):
         app.include_router(module.router)
     install_problem_handlers(app)
     describe(app, Problem, GenerationAnswer, GenerationRequest, public=PROBES, free=UNCOUNTED)
-    app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes)
+    app.add_middleware(
+        BodyLimitMiddleware,
+        limit=settings.max_body_bytes,
+        paths={translations.PATH: settings.max_upload_bytes},
+    )
     add_security(app, settings, rates)
     app.add_middleware(ObservationMiddleware, telemetry=telemetry, log=AccessLog())
     app.add_middleware(RequestIdMiddleware)  # outermost: whatever answers, the answer has an id

@@ -21,7 +21,7 @@ from synth.serving.services import InjectedServices
 router = APIRouter(prefix="/v1/images", tags=["images"], route_class=JsonRoute)
 
 
-_ANSWER: dict[str, Any] = {
+ANSWER: dict[str, Any] = {
     "description": "The images, in the form that `format` or `Accept` asks for. Unasked, one image comes as "
     "PNG and several come as JSON. Each image's seed and index are in every form: in the PNG's text, the "
     "JSON records, the arrays, and for raw pixels in the headers.",
@@ -33,7 +33,7 @@ _ANSWER: dict[str, Any] = {
 @router.post(
     "/generations",
     response_class=Response,
-    responses={200: _ANSWER, **problems(404, 406, 422, 503, 504, 507)},
+    responses={200: ANSWER, **problems(404, 406, 422, 503, 504, 507)},
 )
 async def generate(
     body: Annotated[GenerationRequest, Body(openapi_examples=REQUESTS)],

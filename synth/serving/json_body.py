@@ -1,7 +1,7 @@
 """Bodies in JSON, read strictly: one encoding, one meaning.
 
 What other parsers may read in another way is refused: names that come twice (RFC 8259 leaves open which one
-counts), other encodings than UTF-8 (the standard library guesses), and compressed bodies.
+counts), and other encodings than UTF-8 (the standard library guesses).
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-
-from synth.serving.problems import UnsupportedMediaError
 
 
 def read_json(data: bytes) -> Any:
@@ -48,9 +46,6 @@ class JsonRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_json(request: Request) -> Response:
-            coding = request.headers.get("content-encoding", "identity").strip().lower()
-            if coding not in ("", "identity"):
-                raise UnsupportedMediaError("Send the body as it is, without the header Content-Encoding.")
             return await handle(JsonRequest(request.scope, request.receive))
 
         return handle_json

@@ -16,6 +16,7 @@ from synth.errors import (
 from synth.serving.authentication import UnauthorizedError
 from synth.serving.guard import ForeignOriginError, MisdirectedError
 from synth.serving.keys import KeyFileError
+from synth.serving.multipart import MalformedBodyError
 from synth.serving.problems import (
     DeadlineError,
     NotAcceptableError,
@@ -25,6 +26,7 @@ from synth.serving.problems import (
 )
 from synth.serving.rates import RateError
 from synth.serving.residency import ModelBudgetError
+from synth.serving.uploads import UploadTimeoutError
 
 MEANINGS = {
     400: "The body cannot be read.",
@@ -34,6 +36,7 @@ MEANINGS = {
     406: "No form of the answer fits Accept or format.",
     408: "The body did not arrive in time.",
     409: "It is in a state that this does not fit.",
+    408: "The body did not arrive in time.",
     413: "More is asked for, or the body is longer, than one request may have.",
     415: "The body is not of a type that is taken here, or not declared as such.",
     416: "It has no such part; Content-Range tells how long it is.",
@@ -56,6 +59,11 @@ EXAMPLES: list[tuple[type[SynthError], str]] = [
         "A page of 'https://evil.example' may not use this server. Allow it with SYNTH_ALLOWED_ORIGINS, or "
         "make keys with synth keys create and send one.",
     ),
+    (
+        MalformedBodyError,
+        "The body ends at byte 1,204, in the file 'shoe.png', without the last boundary: it was cut short.",
+    ),
+    (UploadTimeoutError, "The body did not arrive within 120 s. Send fewer images at once."),
     (NotFoundError, "There is no model 'pest' (did you mean 'pets'?). Models: pets."),
     (NotAcceptableError, "There is no format 'gif'. Formats: png, json, tar, npz, raw, multipart."),
     (

@@ -13,6 +13,7 @@ from synth.serving.rates import Rates
 from synth.serving.registry import Registry
 from synth.serving.settings import ServerSettings
 from synth.serving.telemetry import Telemetry
+from synth.serving.uploads import Decoder
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Services:
     memory: Memory
     rates: Rates
     telemetry: Telemetry
+    decoder: Decoder
 
 
 def services_of(request: Request) -> Services:

@@ -48,9 +48,21 @@ class ServerSettings(BaseSettings):
     max_response_bytes: int = Field(default=256 * 2**20, ge=1)
     """Raw pixels of one answer: count x height x width x channels."""
     max_bytes_in_flight: int = Field(default=2 * 2**30, ge=1)
-    """Memory of all answers that are waited for, made, encoded or sent: at the most several times their raw
-    pixels. Further requests are refused with 503."""
+    """Memory of all uploads that arrive, and of all answers that are waited for, made, encoded or sent: at
+    the most several times their raw pixels. Further requests are refused with 503."""
     max_body_bytes: int = Field(default=2**20, ge=1)
+    """Of requests without images, and of all fields of an upload that are not images."""
+    max_upload_bytes: int = Field(default=64 * 2**20, ge=1)
+    """Of requests with images."""
+    max_image_bytes: int = Field(default=32 * 2**20, ge=1)
+    """Of each image in an upload."""
+    max_image_pixels: int = Field(default=2**24, ge=1)
+    """Width x height of each image in an upload. Decoding takes up to 17 bytes for each pixel, in up to four
+    threads at once."""
+    max_upload_pixels: int = Field(default=2**28, ge=1)
+    """Width x height of all images in an upload together: what decoding them may cost."""
+    upload_seconds: float = Field(default=120.0, gt=0)
+    """How long a client may take to send images."""
     queue_limit: int = Field(default=1024, ge=1)
     """Requests that are waiting or running; further ones are refused with 503."""
     deadline_seconds: float = Field(default=60.0, gt=0)

@@ -36,7 +36,6 @@ MEANINGS = {
     406: "No form of the answer fits Accept or format.",
     408: "The body did not arrive in time.",
     409: "It is in a state that this does not fit.",
-    408: "The body did not arrive in time.",
     413: "More is asked for, or the body is longer, than one request may have.",
     415: "The body is not of a type that is taken here, or not declared as such.",
     416: "It has no such part; Content-Range tells how long it is.",

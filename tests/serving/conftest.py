@@ -21,6 +21,7 @@ from synth.labels import resolve_labels
 from synth.randomness import bits
 from synth.sampling.rows import Rows, Work
 from synth.serving import ServerSettings, create_app
+from synth.serving.protocol import configure
 from synth.serving.server import bind
 
 CLASSES = ["cat", "dog", "owl"]
@@ -150,10 +151,7 @@ def listen(store: Store) -> Iterator[Callable[..., str]]:
             given = ServerSettings(**{**basics(store), "port": 0, **settings})
             listener = running.enter_context(bind(given))
             app = create_app(given, open_generator=open_generator)
-            config = uvicorn.Config(
-                app, log_config=None, access_log=False, lifespan="on", server_header=False
-            )
-            server = uvicorn.Server(config)
+            server = uvicorn.Server(configure(app))
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
             thread.start()
             running.callback(thread.join)

@@ -16,11 +16,11 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor
 
-from synth.errors import OverloadError
+from synth.errors import DeviceError, OverloadError
 from synth.sampling import Sampler
 from synth.sampling.rows import Work
 from synth.serving.lanes import Bucket, Lanes
-from synth.serving.problems import DeadlineError
+from synth.serving.problems import DeadlineError, DeviceFailureError
 from synth.serving.telemetry import Telemetry
 from synth.serving.tickets import Ticket
 
@@ -67,6 +67,8 @@ class Engine:
         self._state: EngineState = "new"
         self._running_seconds = 0.0
         self.counters = Counters()
+        self.trouble: str | None = None
+        """Why nothing can be computed any more, if that is so."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="synth-engine", daemon=True)
 
@@ -274,6 +276,10 @@ class Engine:
         failure: Exception | None = None
         try:
             pixels = lane.sampler.run(bucket.rows, lane.mode, lane.parameters, wanted=lambda: _wanted(bucket))
+        except DeviceError as error:
+            failure = DeviceFailureError(str(error))
+            if isinstance(error.__cause__, torch.AcceleratorError):  # nothing on it can be trusted any more
+                self.trouble = str(error)
         except Exception as error:  # handed to those who wait for it, whatever it is
             failure = error
         ended = time.monotonic()

@@ -19,6 +19,7 @@ from synth.serving.keys import KeyFileError
 from synth.serving.multipart import MalformedBodyError
 from synth.serving.problems import (
     DeadlineError,
+    DeviceFailureError,
     NotAcceptableError,
     Problem,
     TooLargeError,
@@ -90,6 +91,7 @@ EXAMPLES: list[tuple[type[SynthError], str]] = [
         KeyFileError,
         "The server cannot read its keys, and lets nobody in until its administrator mends that.",
     ),
+    (DeviceFailureError, "The device cuda:0 failed (CUDA error: unknown error); restart the process."),
     (DeadlineError, "The deadline passed before the images were made."),
     (StorageError, "Cannot read the store: Input/output error."),
 ]

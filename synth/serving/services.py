@@ -29,8 +29,11 @@ class Services:
     decoder: Decoder
 
 
-def services_of(request: Request) -> Services:
-    """The services of the application that answers ``request``."""
+async def services_of(request: Request) -> Services:
+    """The services of the application that answers ``request``.
+
+    Asynchronous, though it waits for nothing: FastAPI calls anything else in a thread.
+    """
     services = request.app.state.services
     assert isinstance(services, Services)
     return services

@@ -192,15 +192,15 @@ def test_no_global_generator_is_touched():
 )
 def test_bits_are_those_of_the_plain_algorithm(seed, index, stream, count):
     def low_and_high(value: int) -> tuple[np.ndarray, np.ndarray]:
-        return np.asarray(value & 0xFFFFFFFF), np.asarray(value >> 32)
+        return np.asarray([value & 0xFFFFFFFF]), np.asarray([value >> 32])
 
     found = bits(seed, torch.tensor(index), stream, count)
     for row, own in zip(found, index, strict=True):
         words = [
-            int(word)
+            word.item()
             for block in range(-(-count // 4))
             for word in philox(
-                (np.asarray(block), np.asarray(stream), *low_and_high(own)), low_and_high(seed)
+                (np.asarray([block]), np.asarray([stream]), *low_and_high(own)), low_and_high(seed)
             )
         ]
         assert row.tolist() == words[:count]

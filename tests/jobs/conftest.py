@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -13,8 +14,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
+import synth.jobs.generate
+from synth.artifacts import Store
 from synth.jobs.database import Database
+from synth.jobs.kinds import get_kind
 from synth.jobs.queue import Queue
+from synth.jobs.settings import WorkerSettings
+from synth.jobs.worker import Worker
+from synth.sampling import Sampler
 
 
 def _postgres_program(name: str) -> str | None:
@@ -100,3 +107,57 @@ def open_queue(url: str, clock: Clock) -> Iterator[Callable[..., Queue]]:
 @pytest.fixture
 def queue(open_queue: Callable[..., Queue]) -> Queue:
     return open_queue()
+
+
+@pytest.fixture(scope="session")
+def store(tiny, tmp_path_factory) -> Store:
+    """With the model toys: grey 8 x 8 images of two classes."""
+    folder = tmp_path_factory.mktemp("jobs")
+    made = Store(folder / "store")
+    tiny.fit(tiny.source(folder / "toys.npz"), name="toys", store=made, runs=folder / "runs")
+    return made
+
+
+@pytest.fixture
+def settings(store, synth_home, monkeypatch) -> WorkerSettings:
+    """Also for workers in processes of their own."""
+    for name, value in {"STORE": store.root, "DEVICE": "cpu", "POLL_SECONDS": 0.05}.items():
+        monkeypatch.setenv(f"SYNTH_{name}", str(value))
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")  # else the manifest tells when it was made
+    quick = functools.partial(Sampler, warmup_seconds=0)
+    monkeypatch.setattr(synth.jobs.generate, "Sampler", quick)
+    return WorkerSettings()
+
+
+@pytest.fixture
+def home_queue(settings):
+    queue = settings.queue()
+    yield queue
+    queue.database.close()
+
+
+@pytest.fixture
+def put(home_queue, store):
+    """Make a job as the server does."""
+
+    def put(id, **body):
+        if body.get("kind") != "train":
+            body = {"kind": "generate", "model": "toys", "count": 40, "shard_size": 10, "seed": 3, **body}
+        parsed = get_kind(body["kind"]).load("body").model_validate(body)
+        return home_queue.create(
+            id, parsed.kind, parsed.model_dump(mode="json"), pinned=parsed.pin(store, home_queue)
+        )[0]
+
+    return put
+
+
+@pytest.fixture
+def work(home_queue, settings):
+    """Do all there is to do, in this process; returns what the worker said."""
+
+    def work(**changes):
+        said = []
+        Worker(home_queue, settings.model_copy(update=changes), say=said.append).run(until_idle=True)
+        return said
+
+    return work

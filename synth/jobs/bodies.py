@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, StrictBool, StrictStr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, StrictStr, field_validator, model_validator
 
 from synth.artifacts import Store, check_name
 from synth.batch import Mode
@@ -101,7 +101,16 @@ class GenerateBody(JobBody):
         return {"model": manifest.reference, "digest": manifest.digest}
 
 
-Setting = StrictBool | Integer | Number | StrictStr | list[Integer] | None
+def _check_setting(value: Any) -> Any:
+    """One message in place of one for each member of the union."""
+    for item in value if isinstance(value, list) else [value]:
+        if item is not None and not isinstance(item, (bool, int, float, str)):
+            raise ValueError("A setting is a number, a text, true, false, null, or a list of these")
+    return value
+
+
+Plain = StrictBool | Integer | Number | StrictStr | None
+Setting = Annotated[Plain | list[Plain], BeforeValidator(_check_setting)]
 
 
 class TrainBody(JobBody):

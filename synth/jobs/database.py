@@ -170,25 +170,32 @@ def _read_url(text: str | None) -> URL:
 
 def _prepare(engine: Engine, name: str) -> None:
     """Make the tables where there are none; StorageError where there are others."""
+    with engine.begin() as connection:  # without waiting for writers, where all is there
+        if _check(connection, name):
+            return
     with engine.execution_options(immediate=True).begin() as connection:
         if engine.dialect.name == "postgresql":  # two that make the tables at once would stumble
             connection.execute(select(sqlalchemy.func.pg_advisory_xact_lock(0x73796E7468)))
-        tables = set(inspect(connection).get_table_names())
-        if SchemaRow.__tablename__ not in tables:
-            if JobRow.__tablename__ in tables or (tables and engine.dialect.name == "sqlite"):
-                raise StorageError(
-                    f"{name} is the data base of something else. Name another in SYNTH_DATABASE."
-                )
+        if not _check(connection, name):
             Base.metadata.create_all(connection)
             connection.execute(sqlalchemy.insert(SchemaRow).values(version=SCHEMA))
-            return
-        version = connection.scalar(select(SchemaRow.version))
-        if version != SCHEMA:
-            age = "a newer" if (version or 0) > SCHEMA else "an older"
-            raise StorageError(
-                f"{name} was made by {age} synth (schema {version}, and this one has {SCHEMA}). Use that "
-                "synth, or another data base (SYNTH_DATABASE)."
-            )
+
+
+def _check(connection: sqlalchemy.Connection, name: str) -> bool:
+    """Whether the tables are there; StorageError where they are of another version, or others are."""
+    tables = set(inspect(connection).get_table_names())
+    if SchemaRow.__tablename__ not in tables:
+        if JobRow.__tablename__ in tables or (tables and connection.dialect.name == "sqlite"):
+            raise StorageError(f"{name} is the data base of something else. Name another in SYNTH_DATABASE.")
+        return False
+    version = connection.scalar(select(SchemaRow.version))
+    if version != SCHEMA:
+        age = "a newer" if (version or 0) > SCHEMA else "an older"
+        raise StorageError(
+            f"{name} was made by {age} synth (schema {version}, and this one has {SCHEMA}). Use that "
+            "synth, or another data base (SYNTH_DATABASE)."
+        )
+    return True
 
 
 def _leave_transactions_to_us(connection: sqlite3.Connection, record: object) -> None:

@@ -11,11 +11,12 @@ import synth
 from synth.artifacts import Artifact, Store
 from synth.batch import Batch
 from synth.sampling import Generator, Sampler, resolve_device, resolve_precision
-from synth.serving import generations, health, models, welcome
+from synth.serving import datasets, generations, health, job_events, jobs, models, welcome
 from synth.serving.answers import GenerationAnswer
 from synth.serving.body_limit import BodyLimitMiddleware
 from synth.serving.documentation import describe
 from synth.serving.engine import Engine, Generation
+from synth.serving.job_views import body_types
 from synth.serving.memory import Memory
 from synth.serving.problems import Problem, install_problem_handlers
 from synth.serving.rates import Rates
@@ -63,14 +64,16 @@ def create_app(settings: ServerSettings, *, open_generator: OpenGenerator | None
         engine.start()
         yield
         await engine.shut_down(settings.drain_seconds)
+        queue.database.close()
 
     app = FastAPI(title="synth", version=synth.__version__, description=_DESCRIPTION, lifespan=lifespan)
+    queue = settings.queue()
     rates = Rates(rate=settings.rate, quota=settings.quota)
-    app.state.services = Services(settings, registry, engine, Memory(settings.max_bytes_in_flight), rates)
-    for module in (welcome, health, models, generations):
+    app.state.services = Services(settings, registry, engine, Memory(settings.max_bytes_in_flight), rates, queue)
+    for module in (welcome, health, models, generations, jobs, job_events, datasets):
         app.include_router(module.router)
     install_problem_handlers(app)
-    describe(app, Problem, GenerationAnswer)
+    describe(app, Problem, GenerationAnswer, *body_types())
     app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes)
     add_security(app, settings, rates)
     app.add_middleware(RequestIdMiddleware)  # outermost: whatever answers, the answer has an id

@@ -13,7 +13,6 @@ from pathlib import Path
 from synth.data.writers.manifest import MANIFEST, read_manifest
 from synth.errors import StorageError
 
-_PIECE = 256 * 1024
 _PLAIN_NAME = 100
 _PLAIN_SIZE = 8**11
 """Longer names and larger files need further blocks in front of them."""
@@ -59,19 +58,9 @@ class DatasetArchive:
         # The manifest holds the digest of every other file.
         self.etag = f'"{hashlib.sha256(b"synth-tar-1" + content).hexdigest()[:32]}"'
 
-    def read(self, start: int, stop: int) -> Iterator[bytes]:
-        """The bytes from ``start`` to before ``stop``, in pieces of about 256 KB.
-
-        Raises StorageError where a file has been changed or removed.
-        """
-        piece = bytearray()
-        for chunk in self._chunks(start, stop):
-            piece += chunk
-            if len(piece) >= _PIECE:
-                yield bytes(piece)
-                piece.clear()
-        if piece:
-            yield bytes(piece)
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes from ``start`` to before ``stop``. StorageError where a file has been changed or removed."""
+        return b"".join(self._chunks(start, stop))
 
     def _chunks(self, start: int, stop: int) -> Iterator[bytes]:
         first = bisect_right(self._offsets, start) - 1
@@ -85,25 +74,23 @@ class DatasetArchive:
         """From the header of a member on; ``start`` may lie before it and ``stop`` after it."""
         header = member.header()
         yield header[max(start, 0) : stop]
-        yield from self._content(member, max(start - len(header), 0), min(stop - len(header), member.size))
+        yield self._content(member, max(start - len(header), 0), min(stop - len(header), member.size))
         end = len(header) + member.size
         yield _zeros(end, end + _padding(member.size), start, stop)
 
-    def _content(self, member: _Member, start: int, stop: int) -> Iterator[bytes]:
+    def _content(self, member: _Member, start: int, stop: int) -> bytes:
         if start >= stop:
-            return
+            return b""
         path = self._folder / member.name
         try:
             with path.open("rb") as file:
                 file.seek(start)
-                while start < stop:
-                    chunk = file.read(min(_PIECE, stop - start))
-                    if not chunk:
-                        raise StorageError(f"{path} has become shorter; the data set is damaged.")
-                    start += len(chunk)
-                    yield chunk
+                content = file.read(stop - start)
         except OSError as error:
             raise StorageError(f"{path} cannot be read: {error.strerror}. The data set is damaged.") from error
+        if len(content) != stop - start:
+            raise StorageError(f"{path} has become shorter. The data set is damaged.")
+        return content
 
 
 def _padding(size: int) -> int:

@@ -18,6 +18,7 @@ _MEANINGS = {
     406: "No form of the answer fits Accept or format.",
     413: "More is asked for than one request may have.",
     415: "The body is not declared as JSON.",
+    416: "The answer has no such part.",
     422: "The request cannot be used; the detail says why and what to do.",
     500: "The server failed.",
     503: "Busy, shutting down, or the model is damaged. Busy: come back after Retry-After seconds.",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from synth.jobs import Queue
 from synth.serving.engine import Engine
 from synth.serving.memory import Memory
 from synth.serving.rates import Rates
 from synth.serving.registry import Registry
 from synth.serving.settings import ServerSettings
+
+
+_MOST_WATCHERS = 256
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,9 @@ class Services:
     engine: Engine
     memory: Memory
     rates: Rates
+    jobs: Queue
+    watchers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_WATCHERS))
+    """Streams of events that may be open at once: each asks the data base twice a second."""
 
 
 def services_of(request: Request) -> Services:

@@ -31,7 +31,7 @@ def queue(home_queue):
 
 def archive(settings, id):
     made = DatasetArchive(settings.jobs_folder / id / "dataset")
-    return b"".join(made.read(0, made.size))
+    return made.read(0, made.size)
 
 
 def states(queue, id):

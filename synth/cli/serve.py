@@ -34,6 +34,9 @@ def serve(
     The environment sets what the options do (SYNTH_PORT and so on), and also SYNTH_QUEUE_LIMIT,
     SYNTH_MAX_IMAGES_PER_REQUEST, SYNTH_MAX_RESPONSE_BYTES, SYNTH_MAX_BYTES_IN_FLIGHT, SYNTH_MAX_BODY_BYTES,
     SYNTH_MAX_LOADED_MODELS and SYNTH_DRAIN_SECONDS.
+
+    Jobs are done by SYNTH_WORKERS processes (default 1) and kept in SYNTH_DATABASE (default
+    sqlite:///SYNTH_HOME/jobs.db).
     """
     from synth.serving.server import run
     from synth.serving.settings import load_settings

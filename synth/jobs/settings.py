@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -41,10 +41,22 @@ class WorkerSettings(JobSettings):
     """How often an idle worker looks for a job."""
 
 
-def load_worker_settings() -> WorkerSettings:
+_Settings = TypeVar("_Settings", bound=JobSettings)
+
+
+def load_job_settings() -> JobSettings:
     """Settings from the environment; ConfigError names the variable that is wrong."""
+    return _load(JobSettings)
+
+
+def load_worker_settings() -> WorkerSettings:
+    """The same for workers."""
+    return _load(WorkerSettings)
+
+
+def _load(kind: type[_Settings]) -> _Settings:
     try:
-        return WorkerSettings()
+        return kind()
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy
 from sqlalchemy import URL, Engine, create_engine, event, inspect, make_url, select
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
@@ -111,10 +111,12 @@ class Database:
             yield
         except IntegrityError:
             raise  # the queue's own affair
-        except (SQLAlchemyError, sqlite3.Error) as error:
+        except (DBAPIError, PoolTimeoutError, sqlite3.Error) as error:
             raise self._translate(error) from error
 
-    def _translate(self, error: SQLAlchemyError | sqlite3.Error) -> OverloadError | StorageError:
+    def _translate(
+        self, error: DBAPIError | PoolTimeoutError | sqlite3.Error
+    ) -> OverloadError | StorageError:
         cause = error.orig if isinstance(error, DBAPIError) else error
         assert isinstance(cause, Exception)
         code = str(getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or "")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Header, Request
 from starlette.responses import Response, StreamingResponse
 
 from synth.errors import NotFoundError, SourceError, StorageError
@@ -41,16 +41,21 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     response_class=Response,
     responses={**_ANSWERS, **job_problems(404, 416, 422, 500, 503, 507)},
 )
-async def fetch_archive(id: JobId, request: Request, services: InjectedServices) -> Response:
+async def fetch_archive(
+    id: JobId,
+    request: Request,
+    services: InjectedServices,
+    range_: Annotated[str | None, Header(alias="Range", description="One part, as in bytes=1000-1999.")] = None,
+    if_range: Annotated[str | None, Header(description="Only if this is the tag; else the whole.")] = None,
+    if_none_match: Annotated[str | None, Header(description="304 if this is the tag.")] = None,
+) -> Response:
     """The data set that a generate job has made. A broken download goes on with `Range` and `If-Range`."""
     archive = await asyncio.to_thread(_open, services, id)
     headers = {"ETag": archive.etag, "Accept-Ranges": "bytes"}
-    if _matches(request.headers.get("if-none-match"), archive.etag):
+    if _matches(if_none_match, archive.etag):
         return Response(status_code=304, headers=headers)
-    condition = request.headers.get("if-range")
-    wanted = request.headers.get("range") if condition in (None, archive.etag) else None
     try:
-        part = parse_range(wanted, archive.size)
+        part = parse_range(range_ if if_range in (None, archive.etag) else None, archive.size)
     except RangeError as error:
         return synth_problem(request, error, {**headers, "Content-Range": f"bytes */{error.size}"})
     start, stop = part or (0, archive.size)

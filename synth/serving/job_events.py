@@ -25,8 +25,8 @@ _RETRY_MILLISECONDS = 2_000
 
 _ANSWER: dict[str, Any] = {
     "description": "`event: state` with the state, and at the end result or error; `event: progress` with done, "
-    "total, share, images_per_second, eta_seconds and figures. The stream ends after the final event, or when "
-    "the server stops: a client that comes back with `Last-Event-ID` misses nothing.",
+    "total, share, images_per_second, eta_seconds and figures. The stream ends after the final event, and now "
+    "and then before: a client that comes back with `Last-Event-ID` misses nothing.",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
 }
 
@@ -58,6 +58,8 @@ async def watch_job(
 async def _stream(
     services: Services, job: Job, events: Sequence[Event], after: int
 ) -> AsyncIterator[str]:
+    loop = asyncio.get_running_loop()
+    end = loop.time() + services.settings.event_stream_seconds
     async with services.watchers:
         yield f"retry: {_RETRY_MILLISECONDS}\n\n"
         silent = 0
@@ -67,7 +69,8 @@ async def _stream(
                 after = event.number
             silent = 0 if events else silent + 1
             # A server that stops must not wait for its watchers; they come back to the next one.
-            if (job.final and job.last_event <= after) or services.engine.state in ("draining", "stopped"):
+            stopping = services.engine.state in ("draining", "stopped") or loop.time() >= end
+            if stopping or (job.final and job.last_event <= after):
                 return
             if silent >= _SILENT_POLLS:
                 silent = 0

@@ -23,7 +23,7 @@ JobId = Annotated[
     Path(
         pattern=ID_PATTERN,
         description="1 to 64 letters, digits, hyphens or underscores, beginning with a letter or digit.",
-        examples=["winter-coats"],
+       
     ),
 ]
 

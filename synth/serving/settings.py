@@ -56,6 +56,8 @@ class ServerSettings(JobSettings):
     max_images_per_job: int = Field(default=10_000_000, ge=1)
     max_open_jobs: int = Field(default=1_000, ge=1)
     """Jobs that are waiting or running; further ones are refused with 503."""
+    event_stream_seconds: float = Field(default=600.0, gt=0)
+    """After so long a stream of events ends; its client comes back and misses nothing."""
     drain_seconds: float = Field(default=30.0, ge=0)
     """At shutdown, how long accepted requests may take to finish."""
 

@@ -305,6 +305,12 @@ def test_streams_of_events_end_when_the_server_stops(client, queue, quick, monke
     assert len(read_events(client.get(f"{JOBS}/a/events").text)[0]) == 1
 
 
+def test_a_stream_of_events_ends_after_a_while_for_its_client_to_come_back(pets, serve):
+    client = serve(event_stream_seconds=0.001)
+    client.put(f"{JOBS}/a", json=BODY)
+    assert len(read_events(client.get(f"{JOBS}/a/events").text)[0]) == 1
+
+
 def test_a_client_that_goes_away_ends_its_stream_of_events(client, queue, quick):
     client.put(f"{JOBS}/a", json=BODY)
     services = client.app.state.services

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -122,14 +122,18 @@ def work(
     from synth.jobs.worker import Worker
 
     settings = load_worker_settings()
-    Worker(settings.queue(), settings, say=lambda line: typer.echo(line, err=True)).run(until_idle=until_idle)
+    with _opened(settings.queue()) as queue:
+        Worker(queue, settings, say=lambda line: typer.echo(line, err=True)).run(until_idle=until_idle)
+
+
+def _queue() -> AbstractContextManager[Queue]:
+    from synth.jobs.settings import load_job_settings
+
+    return _opened(load_job_settings().queue())
 
 
 @contextmanager
-def _queue() -> Iterator[Queue]:
-    from synth.jobs.settings import load_job_settings
-
-    queue = load_job_settings().queue()
+def _opened(queue: Queue) -> Iterator[Queue]:
     try:
         yield queue
     finally:

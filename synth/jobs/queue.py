@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from synth.errors import OverloadError, SynthError, UsageError
 from synth.jobs.database import Database
 from synth.jobs.records import Event, Job, State, check_id
-from synth.jobs.rows import as_job, end_job, find_row, require_row, say, say_state
+from synth.jobs.rows import as_job, end_job, find_row, require_row, say_progress, say_state
 from synth.jobs.tables import EventRow, JobRow
 
 LEASE_SECONDS = 20.0
@@ -212,15 +212,14 @@ class Queue:
         """
         with self._own(job) as (session, row, now):
             row.available_at = now + self.lease_seconds
-            if progress is not None and progress != row.progress:
-                row.progress = dict(progress)
-                say(session, row, now, "progress", progress)
+            say_progress(session, row, now, progress)
             return row.cancelling
 
     def succeed(self, job: Job, result: Mapping[str, Any], progress: Mapping[str, Any] | None) -> None:
         """The claimed job is done. Raises LeaseLostError."""
         with self._own(job) as (session, row, now):
-            row.result, row.progress = dict(result), dict(progress) if progress else row.progress
+            say_progress(session, row, now, progress)
+            row.result = dict(result)
             end_job(session, row, "succeeded", now)
 
     def fail(self, job: Job, error: Mapping[str, str]) -> None:

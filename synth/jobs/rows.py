@@ -43,16 +43,22 @@ def say_state(session: Session, row: JobRow, now: float) -> None:
     data: dict[str, Any] = {"state": row.state, "cancelling": row.cancelling, "attempt": row.attempt}
     if row.state in FINAL:
         data |= {"result": row.result, "error": row.error}
-    say(session, row, now, "state", data)
+    _say(session, row, now, "state", data)
 
 
-def say(session: Session, row: JobRow, now: float, type: str, data: Mapping[str, Any]) -> None:
-    """Add an event."""
+def say_progress(session: Session, row: JobRow, now: float, progress: Mapping[str, Any] | None) -> None:
+    """Keep how far a job is, and add an event with it, if it is news."""
+    if progress is None or progress == row.progress:
+        return
+    row.progress = dict(progress)
+    _say(session, row, now, "progress", progress)
+    old = (EventRow.job == row.number, EventRow.number <= row.last_event - _KEPT_PROGRESS)
+    session.execute(delete(EventRow).where(*old, EventRow.type == "progress"))
+
+
+def _say(session: Session, row: JobRow, now: float, type: str, data: Mapping[str, Any]) -> None:
     row.last_event += 1
     session.add(EventRow(job=row.number, number=row.last_event, time=now, type=type, data=dict(data)))
-    if type == "progress":
-        old = (EventRow.job == row.number, EventRow.number <= row.last_event - _KEPT_PROGRESS)
-        session.execute(delete(EventRow).where(*old, EventRow.type == "progress"))
 
 
 def as_job(row: JobRow) -> Job:

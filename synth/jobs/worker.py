@@ -184,10 +184,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     os.nice(_NICENESS)
     settings = load_worker_settings()
-    worker = Worker(settings.queue(), settings, name=given.name)
+    queue = settings.queue()
+    worker = Worker(queue, settings, name=given.name)
     if given.supervised:
         threading.Thread(target=_stop_with_parent, args=(worker,), name="parent", daemon=True).start()
-    worker.run(until_idle=given.until_idle)
+    try:
+        worker.run(until_idle=given.until_idle)
+    finally:
+        queue.database.close()
 
 
 def _stop_with_parent(worker: Worker) -> None:

@@ -47,8 +47,8 @@ class JobError(BaseModel):
     detail: str
 
 
-class JobView(BaseModel):
-    """One job."""
+class JobSummary(BaseModel):
+    """One job in a list: all but what was asked for and what it made, which may be long."""
 
     id: str
     kind: str = Field(examples=list(KINDS))
@@ -59,9 +59,14 @@ class JobView(BaseModel):
     started: datetime | None
     finished: datetime | None
     progress: JobProgress | None
+    error: JobError | None
+
+
+class JobView(JobSummary):
+    """One job."""
+
     result: dict[str, Any] | None = Field(description="What it made, once it has succeeded.")
     archive: str | None = Field(description="Where to fetch the data set that it made.")
-    error: JobError | None
     request: dict[str, Any] = Field(description="What was asked for, defaults filled in.")
     pinned: dict[str, Any] = Field(description="What was settled when the job was made.")
 
@@ -69,14 +74,13 @@ class JobView(BaseModel):
 class JobList(BaseModel):
     """Some jobs, the newest first."""
 
-    jobs: list[JobView]
+    jobs: list[JobSummary]
     next: int | None = Field(description="The cursor of the next page; null on the last one.")
 
 
-def view(job: Job) -> JobView:
-    """The job for clients."""
-    made = job.state == "succeeded" and job.kind == "generate"
-    return JobView(
+def summary(job: Job) -> JobSummary:
+    """The job for a list."""
+    return JobSummary(
         id=job.id,
         kind=job.kind,
         state=job.state,
@@ -86,9 +90,17 @@ def view(job: Job) -> JobView:
         started=None if job.started is None else _time(job.started),
         finished=None if job.finished is None else _time(job.finished),
         progress=None if job.progress is None else JobProgress.model_validate(job.progress),
+        error=None if job.error is None else JobError.model_validate(job.error),
+    )
+
+
+def view(job: Job) -> JobView:
+    """All of a job."""
+    made = job.state == "succeeded" and job.kind == "generate"
+    return JobView(
+        **dict(summary(job)),
         result=None if job.result is None else dict(job.result),
         archive=f"/v1/datasets/{job.id}/archive" if made else None,
-        error=None if job.error is None else JobError.model_validate(job.error),
         request=dict(job.body),
         pinned=dict(job.pinned),
     )

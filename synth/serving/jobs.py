@@ -16,7 +16,7 @@ from synth.jobs.folder import JobFolder
 from synth.jobs.kinds import KINDS, get_kind
 from synth.serving.authentication import client_of
 from synth.serving.documentation import header, reference
-from synth.serving.job_views import JobId, JobList, JobView, body_types, job_problems, read_body, view
+from synth.serving.job_views import JobId, JobList, JobView, body_types, job_problems, read_body, summary, view
 from synth.serving.problems import TooLargeError
 from synth.serving.services import InjectedServices, Services
 
@@ -88,7 +88,7 @@ async def list_jobs(
     services: InjectedServices,
     state: State | None = None,
     kind: Annotated[str | None, Query(json_schema_extra={"enum": [*KINDS, None]})] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[int | None, Query(ge=1, lt=2**63, description="The `next` of the page before.")] = None,
 ) -> JobList:
     """Jobs, the newest first."""
@@ -98,7 +98,7 @@ async def list_jobs(
         services.jobs.list, state=state, kind=kind, before=cursor, limit=limit + 1
     )
     more = len(jobs) > limit
-    return JobList(jobs=[view(job) for job in jobs[:limit]], next=jobs[limit - 1].number if more else None)
+    return JobList(jobs=[summary(job) for job in jobs[:limit]], next=jobs[limit - 1].number if more else None)
 
 
 @router.get("/{id}", responses=job_problems(404, 422, 500, 503, 507))

@@ -71,7 +71,8 @@ def test_jobs_are_cancelled_and_tried_again(run, queue):
 def test_a_job_is_watched_until_it_has_ended(run, queue, monkeypatch):
     watched = run("jobs", "watch", "done")
     assert json.loads(watched.out) == {"dataset": "done"}
-    assert [line.split()[-1] for line in watched.err.splitlines()] == ["queued", "running", "succeeded"]
+    said = [line.split()[2] for line in watched.err.splitlines()]
+    assert said == ["queued", "running", "100%", "succeeded"]
     monkeypatch.setattr("synth.cli.jobs.time.sleep", lambda seconds: queue.cancel("waiting"))
     cancelled = run("jobs", "watch", "waiting")
     assert cancelled.code == 1

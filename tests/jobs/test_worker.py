@@ -18,6 +18,7 @@ import synth.data.writers.formats
 import synth.data.writers.imagefolder as imagefolder
 import synth.jobs.generate
 from synth.errors import StorageError
+from synth.jobs.bodies import GenerateBody
 from synth.jobs.kinds import KINDS
 from synth.jobs.settings import WorkerSettings
 from synth.jobs.worker import Worker
@@ -226,6 +227,20 @@ def test_a_locked_data_base_is_waited_for_and_the_job_goes_on(queue, put, settin
     blocker.close()
     assert sum("locked or busy" in line for line in said) == 1
     assert queue.get("mine").state == "succeeded"
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_a_worker_takes_its_jobs_from_postgresql(url, settings, store, at_shard):
+    shared = settings.model_copy(update={"database": url})
+    queue = shared.queue()
+    body = GenerateBody(kind="generate", model="toys", count=40, shard_size=10)
+    queue.create("mine", "generate", body.model_dump(mode="json"), pinned=body.pin(store, queue))
+    at_shard(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    Worker(queue, shared).run(until_idle=True)
+    assert queue.get("mine").state == "queued"
+    Worker(queue, shared).run(until_idle=True)
+    assert (queue.get("mine").state, queue.get("mine").result["count"]) == ("succeeded", 40)
+    queue.database.close()
 
 
 def test_a_model_that_is_gone_fails_the_job_with_a_remedy(queue, put, work, tmp_path):

@@ -151,7 +151,7 @@ def test_jobs_are_listed_in_pages_and_by_state_and_kind(client):
     assert ids == ["job4", "job3", "job0"]
     assert client.get(f"{JOBS}?state=cancelled&kind=train").json() == {"jobs": [], "next": None}
     assert client.get(f"{JOBS}?kind=bake").status_code == 404
-    for query in ("state=lost", "limit=0", "limit=501", "cursor=0", "cursor=9223372036854775808", "cursor=x"):
+    for query in ("state=lost", "limit=0", "limit=201", "cursor=0", "cursor=9223372036854775808", "cursor=x"):
         assert client.get(f"{JOBS}?{query}").status_code == 422
 
 

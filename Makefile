@@ -43,7 +43,7 @@ lock: $(UV) ## make the locks anew from pyproject.toml, with the newest versions
 	sed -i.old '/^--/d' requirements.lock requirements-dev.lock
 	rm -f requirements.lock.old requirements-dev.lock.old
 
-docs: $(STAMP) ## generated pages: the command line reference
+docs: $(STAMP) ## generated pages: the references of command line and HTTP API
 	$(BIN)/python docs/generate.py
 
 clean: ## remove .venv, caches and builds (never what you have made with synth)

@@ -19,7 +19,10 @@ from synth.machine import cpu_features, cpu_name, cpu_quota, usable_cpus
 
 RESULTS = Path(__file__).parent / "results"
 
-_LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "isal", "lightning", "scikit-learn")
+_LIBRARIES = (
+    *("torch", "torchvision", "numpy", "pillow", "isal", "lightning", "scikit-learn"),
+    *("fastapi", "uvicorn", "litserve", "ray"),
+)
 
 
 def write_result(name: str, figures: Mapping[str, Any], folder: Path = RESULTS) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -60,6 +60,15 @@ class Batch:
     def numpy(self) -> np.ndarray:
         """The images as numpy uint8 [N, H, W, C]."""
         return self.images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+    def part(self, start: int, images: Tensor) -> Batch:
+        """The samples from row ``start`` on that ``images``, uint8 [n, C, H, W], are the pixels of.
+
+        ``self`` needs no pixels for that: its ``images`` may be on the device ``meta``.
+        """
+        rows = slice(start, start + len(images))
+        labels = None if self.labels is None else self.labels[rows]
+        return replace(self, images=images, labels=labels, index=self.index[rows])
 
     def label_name(self, row: int) -> str | None:
         """Class name of one sample, or None where there are no classes."""

@@ -34,6 +34,11 @@ class Family:
         module_name, attribute = str(getattr(self, part)).split(":")
         return getattr(importlib.import_module(module_name), attribute)
 
+    @property
+    def translates(self) -> bool:
+        """Whether it makes images from images: its program is a ``synth.models.program.Translator``."""
+        return hasattr(self.load("program"), "begin_from")
+
 
 FAMILIES: dict[str, Family] = {
     family.name: family

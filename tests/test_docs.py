@@ -12,10 +12,11 @@ ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
 
-def test_the_command_line_reference_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "40")  # it must not depend on the terminal
+@pytest.mark.parametrize("name", ["cli.md", "api.md"])
+def test_the_generated_references_are_current(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")  # they must not depend on the terminal
     generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
-    assert (ROOT / "docs" / "cli.md").read_text() == generate["page"](), "run make docs"
+    assert (ROOT / "docs" / name).read_text() == generate["PAGES"][name](), "run make docs"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -48,7 +48,7 @@ def test_every_way_out_gives_the_pixels_of_the_sampler(tiny, synth_home, tmp_pat
 
     settings = ServerSettings(store=synth_home / "store", device="cpu", precision="32")
     ask = {"model": "digits", "count": COUNT, "labels": "balanced", "seed": SEED, "start": START}
-    with TestClient(create_app(settings)) as client:
+    with TestClient(create_app(settings), base_url="http://localhost") as client:
 
         def post(form: str, **changes: int) -> bytes:
             answer = client.post("/v1/images/generations", json={**ask, **changes, "format": form})

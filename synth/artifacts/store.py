@@ -2,7 +2,7 @@
 
 Inside ``NAME/``, hidden from readers: ``.lock`` (held while the name is changed), ``.publishing`` (an
 artifact being written; stale if the lock is free), and an empty ``.removed-3`` for each version removed, so
-that its number is never given to another generator.
+that its number is never given to another generator. ``aliases.json`` is the only file that is ever replaced.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from synth.artifacts.aliases import read_aliases, write_aliases
 from synth.artifacts.artifact import Artifact
 from synth.artifacts.card import ModelCard
 from synth.artifacts.draft import MANIFEST_FILE, Draft
@@ -24,7 +25,7 @@ from synth.artifacts.files import (
     storage_errors,
     sync_folder,
 )
-from synth.artifacts.reference import Reference, check_name, parse_version
+from synth.artifacts.reference import Reference, check_alias, check_name, parse_version
 from synth.errors import ArtifactError, ConfigError, NotFoundError, UsageError
 from synth.home import store_folder
 from synth.text import closest, some
@@ -79,7 +80,7 @@ class Store:
         return self._open_version(name, version)
 
     def open(self, reference: str | Path) -> Artifact:
-        """The artifact meant by NAME (its latest version), NAME@latest, NAME@3, or a path to its folder.
+        """The artifact meant by NAME (its latest version), NAME@latest, NAME@3, NAME@ALIAS, or a path.
 
         A ``Path`` and text with a separator are paths. So is a bare word that names nothing in the store, but
         a folder with a manifest. ``find`` takes no paths.
@@ -97,7 +98,7 @@ class Store:
         return Artifact.open(path)
 
     def find(self, reference: str) -> Artifact:
-        """The artifact in this store meant by NAME, NAME@latest or NAME@3; raises as ``open`` does."""
+        """The artifact meant by NAME, NAME@latest, NAME@3 or NAME@ALIAS; raises as ``open`` does."""
         wanted = Reference.parse(reference)
         version = self._resolve(wanted)
         try:
@@ -110,7 +111,7 @@ class Store:
 
     def list(self) -> builtins.list[Entry]:
         """Every version of every name, in order; a damaged one has its error instead of a card."""
-        return [self._entry(name, version) for name in self._names() for version in self.versions(name)]
+        return [self._entry(name, version) for name in self.names() for version in self.versions(name)]
 
     def versions(self, name: str) -> builtins.list[int]:
         """The versions of a name in ascending order; empty where there is no such name."""
@@ -121,6 +122,43 @@ class Store:
         with storage_errors("list versions", folder):
             numbers = [parse_version(child.name) for child in _children(folder) if child.is_dir()]
         return sorted(number for number in numbers if number is not None)
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """Version by alias of a name; empty where it has none. ArtifactError if their file is damaged."""
+        try:
+            return read_aliases(self.root / check_name(name))
+        except ConfigError:
+            return {}
+
+    def set_alias(self, reference: str, alias: str) -> str:
+        """Let NAME@``alias`` mean the version that ``reference`` means now; returns that as ``NAME@VERSION``.
+
+        Raises:
+            NotFoundError: there is no such version.
+            ConfigError: a version cannot have that alias.
+            StorageError: the folder cannot be changed.
+        """
+        check_alias(alias)
+        wanted = Reference.parse(reference)
+        version = self._resolve(wanted)
+        folder = self.root / wanted.name
+        with storage_errors(f"set the alias {alias}", folder), exclusive(folder / _LOCK):
+            write_aliases(folder, {**read_aliases(folder), alias: version})
+        return f"{wanted.name}@{version}"
+
+    def remove_alias(self, name: str, alias: str) -> None:
+        """Forget an alias of ``name``; the version that it means stays.
+
+        Raises NotFoundError if there is no such name or alias, StorageError if the folder cannot be changed.
+        """
+        self._resolve(Reference(name, None, pinned=False))
+        folder = self.root / name
+        with storage_errors(f"remove the alias {alias}", folder), exclusive(folder / _LOCK):
+            aliases = read_aliases(folder)
+            if alias not in aliases:
+                raise NotFoundError(_no_alias(name, alias, aliases))
+            del aliases[alias]
+            write_aliases(folder, aliases)
 
     def remove(self, reference: str, *, all_versions: bool = False) -> builtins.list[str]:
         """Delete the version that ``reference`` means, and return what was removed as ``NAME@VERSION``.
@@ -149,6 +187,10 @@ class Store:
             doomed = [latest]
         folder = self.root / wanted.name
         with storage_errors(f"remove {reference}", folder), exclusive(folder / _LOCK):
+            aliases = read_aliases(folder)
+            kept = {alias: version for alias, version in aliases.items() if version not in doomed}
+            if kept != aliases:
+                write_aliases(folder, kept)
             removed = [version for version in doomed if _hide(folder, version)]
             sync_folder(folder)
             _sweep(folder)
@@ -156,7 +198,7 @@ class Store:
             raise NotFoundError(f"{reference} was removed by someone else in the meantime.")
         return [f"{wanted.name}@{version}" for version in removed]
 
-    def _names(self) -> builtins.list[str]:
+    def names(self) -> builtins.list[str]:
         """Names in the store that have a version, in order."""
         with storage_errors("list models", self.root):
             found = [child.name for child in _children(self.root) if child.is_dir()]
@@ -166,11 +208,17 @@ class Store:
         """The version that is meant; NotFoundError, with what there is, where it does not exist."""
         versions = self.versions(wanted.name)
         if not versions:
-            names = self._names()
+            names = self.names()
             known = f"Models: {some(names)}." if names else "It is empty; make a model with synth train."
             hint = closest(wanted.name.lower(), names)
             raise NotFoundError(f"There is no model {wanted.name!r} in {self.root}{hint}. {known}")
         version = versions[-1] if wanted.version is None else wanted.version
+        if wanted.alias is not None:
+            aliases = self.aliases(wanted.name)
+            if wanted.alias not in aliases:
+                unknown = _no_alias(wanted.name, wanted.alias, aliases)
+                raise NotFoundError(f"{unknown} Versions: {some(versions)}.")
+            version = aliases[wanted.alias]
         if version not in versions:
             raise NotFoundError(
                 f"{wanted.name} has no version {version} in {self.root}. Versions: {some(versions)}."
@@ -196,6 +244,11 @@ class Store:
 
     def _only_a_folder(self, word: str) -> bool:
         return os.path.isfile(Path(word) / MANIFEST_FILE) and not self.versions(word.partition("@")[0])
+
+
+def _no_alias(name: str, alias: str, aliases: dict[str, int]) -> str:
+    known = f"Aliases: {some([*aliases])}." if aliases else "It has none."
+    return f"{name} has no alias {alias!r}{closest(alias, aliases)}. {known}"
 
 
 def _is_path(reference: str | Path) -> bool:

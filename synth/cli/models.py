@@ -1,4 +1,4 @@
-"""``synth models``: look at the generators in the store, and remove them."""
+"""``synth models``: look at the generators in the store, give them aliases, and remove them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from synth.text import plural, some
 if TYPE_CHECKING:
     from synth.artifacts import Artifact, Entry, ModelCard
 
-app = typer.Typer(help="List, show and remove trained generators.", rich_markup_mode=None)
+app = typer.Typer(help="List, show, alias and remove trained generators.", rich_markup_mode=None)
 
-ModelReference = Annotated[str, typer.Argument(metavar="MODEL", help="NAME, NAME@latest or NAME@3.")]
+ModelReference = Annotated[
+    str, typer.Argument(metavar="MODEL", help="NAME, NAME@latest, NAME@3 or NAME@ALIAS.")
+]
 StoreFolder = Annotated[
     Path | None, typer.Option("--store", metavar="DIR", help="Folder of models, instead of SYNTH_HOME/store.")
 ]
@@ -77,6 +79,28 @@ def remove_model(
             raise typer.Exit(1)
     for reference in Store(store).remove(model, all_versions=all_versions):
         typer.echo(f"Removed {reference}.", err=True)
+
+
+@app.command("alias")
+def alias_model(
+    model: ModelReference,
+    alias: Annotated[str, typer.Argument(metavar="ALIAS", help="As in NAME@stable.")],
+    remove: Annotated[bool, typer.Option("--remove", help="Forget the alias; the version stays.")] = False,
+    store: StoreFolder = None,
+) -> None:
+    """Let NAME@ALIAS mean one version, from now on and for running servers too."""
+    from synth.artifacts import Store
+
+    if not remove:
+        version = Store(store).set_alias(model, alias)
+        typer.echo(f"{version.partition('@')[0]}@{alias} is {version}.", err=True)
+        return
+    if "@" in model:
+        raise UsageError(
+            f"Give the name alone: synth models alias {model.partition('@')[0]} {alias} --remove"
+        )
+    Store(store).remove_alias(model, alias)
+    typer.echo(f"Removed {model}@{alias}; the version that it meant stays.", err=True)
 
 
 def _entry_dict(entry: Entry) -> dict[str, Any]:

@@ -31,9 +31,7 @@ def serve(
 
     SIGTERM and Ctrl-C finish what was accepted, and exit with 0; a second Ctrl-C stops at once.
 
-    The environment sets what the options do (SYNTH_PORT and so on), and also SYNTH_QUEUE_LIMIT,
-    SYNTH_MAX_IMAGES_PER_REQUEST, SYNTH_MAX_RESPONSE_BYTES, SYNTH_MAX_BYTES_IN_FLIGHT, SYNTH_MAX_BODY_BYTES,
-    SYNTH_MAX_LOADED_MODELS and SYNTH_DRAIN_SECONDS.
+    The environment sets what the options do (SYNTH_PORT and so on), and all that docs/serving.md names.
 
     Jobs are done by SYNTH_WORKERS processes (default 1) and kept in SYNTH_DATABASE (default
     sqlite:///SYNTH_HOME/jobs.db).

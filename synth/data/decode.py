@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,6 @@ _FAILURES = (
     NotImplementedError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
     Warning,
 )
 
@@ -52,11 +52,29 @@ class Decoded:
     changes: tuple[str, ...]
 
 
-def decode(content: Path | bytes) -> Decoded:
+def check_size(width: int, height: int, most: int = MAX_PIXELS) -> None:
+    """Raise UnreadableError for a picture of more than ``most`` pixels."""
+    if width * height > most:
+        raise UnreadableError(f"has {width} x {height} pixels, above the limit of {most / 1e6:.3g} million")
+
+
+def decode(
+    content: Path | bytes,
+    *,
+    formats: tuple[str, ...] = FORMATS,
+    check: Callable[[int, int], None] = check_size,
+    animated: bool = True,
+) -> Decoded:
     """Decode one image file, given by path or as its bytes.
 
     The picture is turned upright by its EXIF orientation; transparency is laid over white; palettes and CMYK
     become RGB; 16-bit grey is scaled to 8 bits; of several frames the first is used.
+
+    Args:
+        formats: those of ``FORMATS`` that are taken.
+        check: called once with width and height as the header tells them, before anything is decoded; raises
+            if they will not do. Orientation may exchange the two afterwards.
+        animated: whether pictures of several frames are taken.
 
     Raises:
         UnreadableError: with the reason alone ("is empty"); the caller knows what to call the file.
@@ -64,29 +82,54 @@ def decode(content: Path | bytes) -> Decoded:
     try:
         if (len(content) if isinstance(content, bytes) else content.stat().st_size) == 0:
             raise UnreadableError("is empty (0 bytes)")
+        canvas = _webp_canvas(content)
+        if canvas is not None:
+            check(*canvas)
         file = io.BytesIO(content) if isinstance(content, bytes) else content
-        with Image.open(file, formats=FORMATS) as image:
-            return _decode(image)
+        with Image.open(file, formats=formats) as image:
+            if canvas is None:
+                check(image.width, image.height)
+            return _decode(image, animated)
+    except Image.DecompressionBombError:  # by Pillow's own limit, which comes before ``check``
+        raise UnreadableError(f"has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels") from None
     except UnidentifiedImageError:
-        raise UnreadableError(f"is not an image ({', '.join(FORMATS)})") from None
+        raise UnreadableError(f"is not an image ({', '.join(formats)})") from None
     except _FAILURES as error:
         if isinstance(error, OSError) and error.strerror:
             raise UnreadableError(f"cannot be opened ({error.strerror})") from error
         raise UnreadableError(f"is damaged or cut short ({error or type(error).__name__})") from error
 
 
-def _decode(image: Image.Image) -> Decoded:
-    if image.width * image.height > MAX_PIXELS:
-        raise UnreadableError(
-            f"has {image.width} x {image.height} pixels, above the limit of {MAX_PIXELS // 10**6} million"
-        )
+def _webp_canvas(content: Path | bytes) -> tuple[int, int] | None:
+    """Width and height of a WebP file, whose decoder takes the memory for all pixels on being opened."""
+    if isinstance(content, bytes):
+        head = content[:30]
+    else:
+        with content.open("rb") as file:
+            head = file.read(30)
+    if len(head) < 30 or head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+        return None
+    if head[12:16] == b"VP8X":
+        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+    if head[12:16] == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if head[12:16] == b"VP8 ":
+        width, height = struct.unpack_from("<HH", head, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    return None
+
+
+def _decode(image: Image.Image, animated: bool) -> Decoded:
     changes: list[str] = []
     # An MPO is a photograph followed by its own previews, and not an animation.
     if getattr(image, "is_animated", False) and image.format != "MPO":
+        if not animated:
+            raise UnreadableError("holds several frames, where still pictures alone are taken")
         changes.append("first of several frames used")
     image.load()
-    pixels = _to_eight_bits(ImageOps.exif_transpose(image), changes)
-    return Decoded(canonical(pixels), tuple(changes))
+    ImageOps.exif_transpose(image, in_place=True)
+    return Decoded(canonical(_to_eight_bits(image, changes)), tuple(changes))
 
 
 def _to_eight_bits(image: Image.Image, changes: list[str]) -> np.ndarray:
@@ -97,13 +140,17 @@ def _to_eight_bits(image: Image.Image, changes: list[str]) -> np.ndarray:
     if image.mode == "F":
         raise UnreadableError("holds floating point values; save it with 8 or 16 bits per channel")
     if image.has_transparency_data:
-        rgba = np.array(image.convert("RGBA"))
+        rgba = np.array(_in_mode(image, "RGBA"))
         if rgba[..., 3].min() < 255:
             changes.append("transparency laid over white")
         return over_white(rgba)
     if image.mode == "CMYK":
         changes.append("CMYK converted to RGB")
-    return np.array(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+    return np.array(_in_mode(image, "L" if image.mode in ("1", "L") else "RGB"))
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _scale_sixteen_bits(values: np.ndarray) -> np.ndarray:

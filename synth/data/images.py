@@ -98,7 +98,7 @@ def load_images(
         raise ConfigError(f"Images have 1 channel (grey) or 3 (RGB), not {channels}.")
     fitted: list[_Fitted] = []
     first: tuple[str, tuple[int, ...]] | None = None
-    for origin, image in source.each(lambda pixels: _fit(pixels, size, channels)):
+    for origin, image in source.each(lambda pixels: _Fitted(fit(pixels, size, channels), pixels.shape)):
         first = first or (origin, image.shape[:2])
         # At once, and not at the end: a folder of large photographs may not fit into memory.
         if size is None and image.shape[:2] != first[1]:
@@ -148,13 +148,17 @@ def require_images(image_set: ImageSet, minimum: int = MINIMUM_IMAGES) -> None:
         )
 
 
-def _fit(pixels: np.ndarray, size: tuple[int, int] | None, channels: int | None) -> _Fitted:
-    height, width, depth = pixels.shape
-    if channels == 1 and depth == 3:
+def fit(pixels: np.ndarray, size: tuple[int, int] | None, channels: int | None) -> np.ndarray:
+    """Canonical pixels as training sees them: uint8 [H, W, C], or [height, width, C] where ``size`` is given.
+
+    Another size is resized and cropped as ``load_images`` says. With ``channels`` 1 colour becomes grey; grey
+    stays as it is, and is repeated where it is put among pictures of 3.
+    """
+    if channels == 1 and pixels.shape[2] == 3:
         pixels = np.asarray(Image.fromarray(pixels).convert("L"))[:, :, None]
-    if size is not None and (height, width) != tuple(size):
+    if size is not None and pixels.shape[:2] != tuple(size):
         pixels = _resize(pixels, size)
-    return _Fitted(pixels, (height, width, depth))
+    return pixels
 
 
 def _resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

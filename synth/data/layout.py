@@ -15,13 +15,19 @@ from synth.data.provenance import png_texts, sample_key, sample_records
 
 
 def write_tar(file: IO[bytes], batch: Batch, encoding: Encoding = PNG) -> None:
-    """A WebDataset shard: ``KEY.png``, ``KEY.cls`` (class number, where there are classes), ``KEY.json``.
+    """A WebDataset shard: ``tar_members`` and ``tar_end``."""
+    file.write(members := tar_members(batch, encoding))
+    file.write(tar_end(len(members)))
+
+
+def tar_members(batch: Batch, encoding: Encoding = PNG) -> bytes:
+    """``KEY.png``, ``KEY.cls`` (class number, where there are classes) and ``KEY.json`` of each sample.
 
     Other encodings have their own suffix. Members carry neither time nor owner, so that equal contents are
     equal files.
     """
     empty = _empty_header()
-    written = 0
+    blocks: list[bytes] = []
     encoded = encoding.encode(batch.numpy(), png_texts(batch))
     for data, record in zip(encoded, sample_records(batch), strict=True):
         members = {encoding.suffix: data}
@@ -30,12 +36,18 @@ def write_tar(file: IO[bytes], batch: Batch, encoding: Encoding = PNG) -> None:
         members["json"] = json.dumps(record, ensure_ascii=False).encode()
         key = sample_key(record["index"])
         for kind, data in members.items():
-            written += file.write(_header(empty, f"{key}.{kind}", len(data)))
-            written += file.write(data)
-            written += file.write(bytes(-len(data) % tarfile.BLOCKSIZE))
-    # The end: two empty blocks, and up to a whole record.
+            blocks += (
+                _header(empty, f"{key}.{kind}", len(data)),
+                data,
+                bytes(-len(data) % tarfile.BLOCKSIZE),
+            )
+    return b"".join(blocks)
+
+
+def tar_end(written: int) -> bytes:
+    """What follows ``written`` bytes of members: two empty blocks, and up to a whole record."""
     end = 2 * tarfile.BLOCKSIZE
-    file.write(bytes(end + -(written + end) % tarfile.RECORDSIZE))
+    return bytes(end + -(written + end) % tarfile.RECORDSIZE)
 
 
 def npz_columns(batch: Batch) -> dict[str, np.ndarray]:
@@ -45,11 +57,13 @@ def npz_columns(batch: Batch) -> dict[str, np.ndarray]:
     labels   int64 [N]; only where there are classes
     index    int64 [N]
     """
-    columns = {"images": batch.numpy()}
-    if batch.labels is not None:
-        columns["labels"] = batch.labels.cpu().numpy()
-    columns["index"] = batch.index.cpu().numpy()
-    return columns
+    return {"images": batch.numpy(), **npz_keys(batch)}
+
+
+def npz_keys(batch: Batch) -> dict[str, np.ndarray]:
+    """The columns besides ``images``; no pixels are looked at."""
+    index = {"index": batch.index.cpu().numpy()}
+    return index if batch.labels is None else {"labels": batch.labels.cpu().numpy(), **index}
 
 
 def npz_constants(

@@ -5,26 +5,44 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import torch
 from fastapi import FastAPI
 
 import synth
-from synth.artifacts import Artifact, Store
-from synth.batch import Batch
-from synth.sampling import Generator, Sampler, resolve_device, resolve_precision
-from synth.serving import datasets, generations, health, job_events, jobs, models, welcome
+from synth.artifacts import Store
+from synth.sampling import Sampler, resolve_device, resolve_precision
+from synth.serving import (
+    datasets,
+    generations,
+    health,
+    job_events,
+    jobs,
+    models,
+    scrape,
+    stream,
+    translations,
+    welcome,
+)
+from synth.serving.access_log import AccessLog
 from synth.serving.answers import GenerationAnswer
 from synth.serving.body_limit import BodyLimitMiddleware
 from synth.serving.documentation import describe
-from synth.serving.engine import Engine, Generation
+from synth.serving.engine import Engine
 from synth.serving.job_views import body_types
+from synth.serving.loader import OpenGenerator
 from synth.serving.memory import Memory
+from synth.serving.observation import ObservationMiddleware
 from synth.serving.problems import Problem, install_problem_handlers
 from synth.serving.rates import Rates
-from synth.serving.registry import OpenGenerator, Registry
+from synth.serving.registry import Registry
 from synth.serving.request_id import RequestIdMiddleware
-from synth.serving.security import add_security
+from synth.serving.requests import GenerationRequest
+from synth.serving.residency import default_model_bytes
+from synth.serving.security import PROBES, UNCOUNTED, add_security
 from synth.serving.services import Services
-from synth.serving.settings import ServerSettings
+from synth.serving.settings import ServerSettings, listed
+from synth.serving.telemetry import Telemetry, fastapi_telemetry, open_telemetry
+from synth.serving.uploads import Decoder
 
 _DESCRIPTION = """Synthetic images from trained generators.
 
@@ -32,60 +50,76 @@ An image is decided by model version, seed and index: ask again with the same, a
 Every error is `application/problem+json` (RFC 9457); its `detail` says what to do."""
 
 
-def create_app(settings: ServerSettings, *, open_generator: OpenGenerator | None = None) -> FastAPI:
+def create_app(
+    settings: ServerSettings,
+    *,
+    open_generator: OpenGenerator | None = None,
+    telemetry: Telemetry | None = None,
+) -> FastAPI:
     """The server as an ASGI application. It must run its lifespan: that is what starts the engine.
 
     Args:
         settings: see ServerSettings; ``host`` and ``port`` are of no use here.
         open_generator: loads an artifact, on the engine's thread; by default as a Sampler.
+        telemetry: by default as the settings say.
 
-    Raises DeviceError if the device or precision is not to be had.
+    Raises DeviceError if the device or precision is not to be had, ConfigError if traces are not.
     """
+    telemetry = telemetry or open_telemetry(settings.tracing)
+    device = resolve_device(settings.device)  # now, so that a server for one that is not there does not start
+    engine = Engine(queue_limit=settings.queue_limit, telemetry=telemetry)
     registry = Registry(
         Store(settings.store),
-        open_generator or _sampler_opener(settings),
-        max_loaded=settings.max_loaded_models,
+        telemetry.metrics.counting_loads(open_generator or _sampler_opener(settings, device)),
+        engine.call,
+        max_bytes=settings.max_model_bytes or default_model_bytes(device),
+        watch_seconds=settings.watch_seconds,
+        preload=listed(settings.preload),
     )
-
-    def run(work: Generation) -> Batch:
-        return registry.generator(work.artifact).generate(
-            work.count,
-            labels=work.labels,
-            seed=work.seed,
-            start=work.start,
-            mode=work.mode,
-            **work.parameters,
-        )
-
-    engine = Engine(run, queue_limit=settings.queue_limit)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine.start()
+        registry.start()
         yield
         await engine.shut_down(settings.drain_seconds)
+        await registry.stop()
+        decoder.close()
         queue.database.close()
+        await telemetry.shut_down()
 
-    app = FastAPI(title="synth", version=synth.__version__, description=_DESCRIPTION, lifespan=lifespan)
-    queue = settings.queue()
+    app = FastAPI(
+        title="synth",
+        version=synth.__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
+        telemetry=fastapi_telemetry(telemetry),
+    )
     rates = Rates(rate=settings.rate, quota=settings.quota)
-    app.state.services = Services(settings, registry, engine, Memory(settings.max_bytes_in_flight), rates, queue)
-    for module in (welcome, health, models, generations, jobs, job_events, datasets):
+    memory = Memory(settings.max_bytes_in_flight)
+    decoder = Decoder(image_pixels=settings.max_image_pixels, upload_pixels=settings.max_upload_pixels)
+    queue = settings.queue()
+    services = app.state.services = Services(
+        settings, registry, engine, memory, rates, telemetry, decoder, queue
+    )
+    scrape.watch(telemetry.metrics, services)
+    routed = (welcome, health, scrape, models, generations, translations, stream, jobs, job_events, datasets)
+    for module in routed:
         app.include_router(module.router)
     install_problem_handlers(app)
-    describe(app, Problem, GenerationAnswer, *body_types())
-    app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes)
+    describe(app, Problem, GenerationAnswer, GenerationRequest, *body_types(), public=PROBES, free=UNCOUNTED)
+    app.add_middleware(
+        BodyLimitMiddleware,
+        limit=settings.max_body_bytes,
+        paths={translations.PATH: settings.max_upload_bytes},
+    )
     add_security(app, settings, rates)
+    app.add_middleware(ObservationMiddleware, telemetry=telemetry, log=AccessLog())
     app.add_middleware(RequestIdMiddleware)  # outermost: whatever answers, the answer has an id
     return app
 
 
-def _sampler_opener(settings: ServerSettings) -> OpenGenerator:
-    # Now, so that a server for a device that is not there does not start.
-    device = resolve_device(settings.device)
+def _sampler_opener(settings: ServerSettings, device: torch.device) -> OpenGenerator:
     precision = resolve_precision(settings.precision, device)
-
-    def open_sampler(artifact: Artifact) -> Generator:
-        return Sampler(artifact, device=str(device), precision=precision)
-
-    return open_sampler
+    return lambda artifact: Sampler(artifact, device=str(device), precision=precision)

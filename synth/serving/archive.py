@@ -46,7 +46,7 @@ class DatasetArchive:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Raises NotFoundError if there is no finished data set, and SourceError if its manifest is damaged."""
+        """Raises NotFoundError without a finished data set, and SourceError if its manifest is damaged."""
         manifest = read_manifest(folder)
         content = (folder / MANIFEST).read_bytes()
         members = [_Member(file.path, file.bytes) for file in manifest.files]
@@ -59,7 +59,7 @@ class DatasetArchive:
         self.etag = f'"{hashlib.sha256(b"synth-tar-1" + content).hexdigest()[:32]}"'
 
     def read(self, start: int, stop: int) -> bytes:
-        """The bytes from ``start`` to before ``stop``. StorageError where a file has been changed or removed."""
+        """The bytes from ``start`` to before ``stop``; StorageError where a file is gone or too short."""
         return b"".join(self._chunks(start, stop))
 
     def _chunks(self, start: int, stop: int) -> Iterator[bytes]:
@@ -87,7 +87,9 @@ class DatasetArchive:
                 file.seek(start)
                 content = file.read(stop - start)
         except OSError as error:
-            raise StorageError(f"{path} cannot be read: {error.strerror}. The data set is damaged.") from error
+            raise StorageError(
+                f"{path} cannot be read: {error.strerror}. The data set is damaged."
+            ) from error
         if len(content) != stop - start:
             raise StorageError(f"{path} has become shorter. The data set is damaged.")
         return content

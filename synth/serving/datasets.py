@@ -45,7 +45,9 @@ async def fetch_archive(
     id: JobId,
     request: Request,
     services: InjectedServices,
-    range_: Annotated[str | None, Header(alias="Range", description="One part, as in bytes=1000-1999.")] = None,
+    range_: Annotated[
+        str | None, Header(alias="Range", description="One part, as in bytes=1000-1999.")
+    ] = None,
     if_range: Annotated[str | None, Header(description="Only if this is the tag; else the whole.")] = None,
     if_none_match: Annotated[str | None, Header(description="304 if this is the tag.")] = None,
 ) -> Response:
@@ -72,7 +74,9 @@ async def fetch_archive(
 def _open(services: Services, id: str) -> DatasetArchive:
     job = services.jobs.get(id)
     if job.kind != "generate" or job.state != "succeeded":
-        raise NotFoundError(f"The job {id} ({job.kind}) is {job.state}: it has made no data set to be fetched.")
+        raise NotFoundError(
+            f"The job {id} ({job.kind}) is {job.state}: it has made no data set to be fetched."
+        )
     try:
         return DatasetArchive(JobFolder.of(services.settings.jobs_folder, id).dataset)
     except NotFoundError:
@@ -82,7 +86,7 @@ def _open(services: Services, id: str) -> DatasetArchive:
 
 
 async def _pieces(archive: DatasetArchive, start: int, stop: int) -> AsyncIterator[bytes]:
-    """Read in a thread, one piece at a time, as fast as the client takes them; between them no file is open."""
+    """Read in a thread, piece by piece, as fast as the client takes them; in between no file is open."""
     for at in range(start, stop, _PIECE_BYTES):
         yield await asyncio.to_thread(archive.read, at, min(at + _PIECE_BYTES, stop))
 

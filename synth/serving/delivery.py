@@ -1,51 +1,180 @@
-"""An accepted request on its way: made, encoded and sent, as long as somebody is there to take it."""
+"""An accepted order on its way: made, encoded and sent, as long as somebody is there to take it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import ExitStack
+from functools import partial
 from typing import Any, TypeVar
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from synth.serving.engine import Engine, Generation
-from synth.serving.forms import Answer, Form, encode_answer
-from synth.serving.memory import Memory
+from synth.batch import Batch
+from synth.errors import SynthError
+from synth.serving.encoders import Encoder
+from synth.serving.forms import Form, answer_headers
+from synth.serving.orders import Order, memory_of, turn_of
+from synth.serving.problems import DeadlineError
+from synth.serving.request_id import request_id_of
+from synth.serving.services import Services
+from synth.serving.tickets import Ticket
 
-_PIECE = 256 * 1024
-"""Bytes. Servers wait for a slow client between two pieces, and would take all of one piece into memory."""
+PIECE_BYTES = 256 * 1024
+"""Servers wait for a slow client between two pieces, and would take all of one piece into memory."""
+_WHOLE_BYTES = 4 * 2**20
+"""Reserved memory: smaller answers are finished before they are sent, so that every error has its status."""
+_INLINE_BYTES = 2**16
+"""Raw pixels: fewer are encoded sooner than a thread takes them over."""
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class Delivery(Response):
     """Images for one client. Its memory is held until the body is sent or the client has gone.
 
-    When called, it raises OverloadError, or what the engine raises, before anything is sent.
+    When called, it raises NotFoundError, UsageError, OverloadError, RateError, DeadlineError, or what loading
+    and computing raise, before anything is sent. What goes wrong later ends the connection in the middle of
+    the body, which clients can tell from its end.
     """
 
-    def __init__(self, engine: Engine, memory: Memory, work: Generation, form: Form, size: int) -> None:
-        """``size``: bytes of memory that the answer takes at the most."""
+    def __init__(self, services: Services, order: Order, form: Form, *, deadline: float) -> None:
+        """``deadline``: by the event loop's clock; until then the images are to be made."""
         super().__init__()
-        self._engine, self._memory = engine, memory
-        self._work, self._form, self._size = work, form, size
+        self._services, self._order, self._form, self._deadline = services, order, form, deadline
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._memory.reserve(self._size) as reserved:
-            answer = await self._answer(receive)
-            if answer is not None:
-                reserved.resize(len(answer.body))
-                await unless_gone(receive, _send(answer, send))
+        await unless_gone(receive, self._deliver(scope, send))
 
-    async def _answer(self, receive: Receive) -> Answer | None:
-        """None if the client has gone. The raw pixels are let go of here, before anything is sent."""
-        batch = await unless_gone(receive, self._engine.submit(self._work))
-        if batch is None:
-            return None
-        # To its end in any case: a thread cannot be stopped, and its memory has to be counted.
-        return await asyncio.to_thread(encode_answer, batch, self._form)
+    async def _deliver(self, scope: Scope, send: Send) -> None:
+        services, order = self._services, self._order
+        with ExitStack() as held, ExitStack() as lent:
+            lease = lent.enter_context(await services.registry.lease(order.model))
+            size = memory_of(order.count, lease.artifact, self._form, services.settings)
+            reserved = held.enter_context(services.memory.reserve(size))
+            work, whole = await order.plan(lease.sampler)
+            ticket = held.enter_context(
+                services.engine.accept(
+                    lease.sampler,
+                    work,
+                    client=turn_of(scope),
+                    deadline=self._deadline,
+                    release=lent.pop_all().close,
+                )
+            )
+            del lease, work
+            services.rates.take_images(scope, order.count)
+            scope["state"].update(model=whole.fingerprint.model, images=order.count)
+            encoder = self._form.open(whole)
+            pieces = encoded(ticket, whole, encoder, partial(encode, services, self._form, encoder))
+            head = {"Content-Type": encoder.media_type, **answer_headers(whole, self._form)}
+            if size <= _WHOLE_BYTES:
+                body = b"".join([piece async for piece in pieces])
+                self._check_deadline()
+                reserved.resize(len(body))
+                await _send_whole(send, head, body)
+            else:
+                if encoder.length is not None:
+                    head["Content-Length"] = str(encoder.length)
+                await send_stream(scope, send, head, gathered(pieces), self._check_deadline)
+
+    def _check_deadline(self) -> None:
+        if asyncio.get_running_loop().time() > self._deadline:
+            raise DeadlineError("The deadline passed before the answer was ready.")
+
+
+def _nothing() -> None: ...
+
+
+async def send_stream(
+    scope: Scope,
+    send: Send,
+    head: dict[str, str],
+    pieces: AsyncIterator[bytes],
+    check: Callable[[], None] = _nothing,
+) -> None:
+    """Send an answer while it is made; it begins once there is a first piece and ``check`` does not raise.
+
+    What goes wrong before that is raised; later it can only be logged, and the connection broken off.
+    """
+    begun = False
+    try:
+        async for piece in pieces:
+            if not begun:
+                check()
+                await send(_start_message(head))
+                begun = True
+            await send(_body_message(piece))
+        await send({"type": "http.response.body", "body": b""})
+    except SynthError as error:
+        if not begun:
+            raise
+        # Returning without the last message is how an ASGI server is told to break the connection off.
+        _log.warning("request %s was broken off: %s", request_id_of(scope), error)
+
+
+async def encoded(
+    ticket: Ticket, whole: Batch, encoder: Encoder, encode: Callable[[Batch], bytes]
+) -> AsyncIterator[bytes]:
+    """The answer in pieces of any size, as the samples of ``ticket`` are made."""
+    yield encoder.head()
+    made = 0
+    while made < len(whole):
+        batch = whole.part(made, await ticket.get())
+        made += len(batch)
+        few = batch.images.numel() <= _INLINE_BYTES
+        piece = encode(batch) if few else await to_its_end(encode, batch)
+        del batch
+        yield piece
+        del piece
+    yield encoder.tail()
+
+
+def encode(services: Services, form: Form, encoder: Encoder, batch: Batch) -> bytes:
+    """``encoder.part``, measured."""
+    with services.telemetry.encoding(form.name):
+        return encoder.part(batch)
+
+
+async def gathered(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in pieces of PIECE_BYTES up to twice as much, except for the last one."""
+    waiting: list[bytes] = []
+    size = 0
+    async for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= PIECE_BYTES:
+            for cut in cuts(b"".join(waiting)):
+                yield cut
+            waiting, size = [], 0
+    if size:
+        yield b"".join(waiting)
+
+
+def cuts(body: bytes) -> Iterator[bytes]:
+    """``body`` in pieces of PIECE_BYTES, of which the last one may be up to twice as long."""
+    count = max(1, len(body) // PIECE_BYTES)
+    for number in range(count):
+        last = number == count - 1
+        yield body[number * PIECE_BYTES : None if last else (number + 1) * PIECE_BYTES]
+
+
+async def to_its_end(function: Callable[..., T], *arguments: Any) -> T:
+    """What ``function`` returns, called in a thread. If the caller is cancelled, that is told once it ended.
+
+    A thread cannot be stopped, and what it holds in memory has to be counted.
+    """
+    work = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
 
 
 async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
@@ -68,15 +197,24 @@ async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T | Non
         await asyncio.gather(working, leaving, return_exceptions=True)
 
 
+def _start_message(head: dict[str, str]) -> dict[str, Any]:
+    """The beginning of an answer that is good."""
+    return {"type": "http.response.start", "status": 200, "headers": Headers(head).raw}
+
+
+def _body_message(piece: bytes) -> dict[str, Any]:
+    """A part of the body that is not the last one."""
+    return {"type": "http.response.body", "body": piece, "more_body": True}
+
+
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def _send(answer: Answer, send: Send) -> None:
-    about = {"Content-Type": answer.media_type, "Content-Length": str(len(answer.body))}
-    await send({"type": "http.response.start", "status": 200, "headers": Headers(about | answer.headers).raw})
-    for at in range(0, len(answer.body), _PIECE):
-        await send({"type": "http.response.body", "body": answer.body[at : at + _PIECE], "more_body": True})
+async def _send_whole(send: Send, head: dict[str, str], body: bytes) -> None:
+    await send(_start_message({**head, "Content-Length": str(len(body))}))
+    for piece in cuts(body):
+        await send(_body_message(piece))
     # By itself: only before a message does the server wait until the client has taken what came earlier.
     await send({"type": "http.response.body", "body": b""})

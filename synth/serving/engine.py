@@ -1,4 +1,4 @@
-"""The engine: the one thread that owns the device, and the bounded queue before it."""
+"""The engine: the one thread that owns the device, and what it computes for whom."""
 
 from __future__ import annotations
 
@@ -8,84 +8,65 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, TypeVar
 
-from synth.artifacts import Artifact
-from synth.batch import Batch, Mode
+import torch
+from torch import Tensor
+
 from synth.errors import OverloadError
-from synth.labels import Labels
+from synth.sampling import Sampler
+from synth.sampling.rows import Work
+from synth.serving.lanes import Bucket, Lanes
+from synth.serving.problems import DeadlineError
+from synth.serving.telemetry import Telemetry
+from synth.serving.tickets import Ticket
 
 EngineState = Literal["new", "ready", "draining", "stopped"]
+T = TypeVar("T")
 
 _LONGEST_RETRY_SECONDS = 60
 
 
-@dataclass(frozen=True, kw_only=True)
-class Generation:
-    """An accepted request: the samples of keys (seed, start) to (seed, start + count - 1)."""
+@dataclass
+class Counters:
+    """What the engine has done since it started."""
 
-    artifact: Artifact
-    count: int
-    labels: Labels
-    seed: int
-    start: int
-    mode: Mode
-    parameters: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class _Ticket:
-    work: Generation
-    answer: asyncio.Future[Batch]
+    rows: int = 0
+    """Samples computed."""
+    rows_for_nobody: int = 0
+    """Of these, samples whose clients had gone when they were finished."""
+    rows_dropped: int = 0
+    """Samples that were never computed because their clients had gone."""
+    device_seconds: float = 0.0
 
 
-class _Line:
-    """Those whose turn has not come, first come, first served. For any thread."""
-
-    def __init__(self) -> None:
-        self._tickets: deque[_Ticket | None] = deque()
-        self._grown = threading.Condition()
-
-    def join(self, ticket: _Ticket | None) -> None:
-        """Stand at the end; None tells ``next`` that nobody follows."""
-        with self._grown:
-            self._tickets.append(ticket)
-            self._grown.notify()
-
-    def leave(self, ticket: _Ticket) -> bool:
-        """Whether it still stood there."""
-        with self._grown:
-            if ticket in self._tickets:
-                self._tickets.remove(ticket)
-                return True
-            return False
-
-    def next(self) -> _Ticket | None:
-        """Take the first, once there is one."""
-        with self._grown:
-            self._grown.wait_for(lambda: self._tickets)
-            return self._tickets.popleft()
+def _nothing() -> None: ...
 
 
 class Engine:
-    """Runs generations one after the other on a thread of its own.
+    """Computes samples of many requests together, on a thread of its own.
 
-    All methods are called on one event loop. ``run`` is called on the engine's thread alone, which may
-    therefore own a device and everything loaded on it.
+    The unit is the sample: large requests are cut, small ones share batches. The device never waits for a
+    batch to fill; while it is busy, what arrives makes the next batches larger by itself. All methods are
+    called on one event loop; everything that touches the device runs on the engine's thread.
     """
 
-    def __init__(self, run: Callable[[Generation], Batch], *, queue_limit: int) -> None:
-        """``queue_limit``: how many generations may wait or run at once."""
-        self._run = run
+    def __init__(self, *, queue_limit: int, telemetry: Telemetry | None = None) -> None:
+        """``queue_limit``: how many requests may wait or run at once."""
+        self._telemetry = telemetry or Telemetry()
         self._limit = queue_limit
-        self._line = _Line()
-        self._held: set[_Ticket] = set()
+        self._lanes = Lanes()
+        self._calls: deque[Callable[[], None] | None] = deque()
+        self._grown = threading.Condition()
+        self._held: set[Ticket] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._state: EngineState = "new"
-        self._mean_seconds = 0.0
+        self._running_seconds = 0.0
+        self.counters = Counters()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="synth-engine", daemon=True)
 
@@ -94,37 +75,100 @@ class Engine:
         """``ready`` takes work; ``draining`` finishes what it has."""
         return self._state
 
+    @property
+    def waiting_rows(self) -> int:
+        """Samples that wait for the device."""
+        with self._grown:
+            return self._lanes.rows
+
+    @property
+    def waiting_requests(self) -> int:
+        """Requests that wait or run."""
+        return len(self._held)
+
+    @property
+    def backlog_seconds(self) -> float:
+        """Predicted device time of all that waits, and of the batch that is running."""
+        with self._grown:
+            return self._lanes.seconds + self._running_seconds
+
     def start(self) -> None:
         """Start the thread. To be called once, on the event loop that will submit."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
         self._state = "ready"
 
-    async def submit(self, work: Generation) -> Batch:
-        """Run ``work`` when its turn comes. If the caller is cancelled before that, it is never run, and its
-        place is free at once.
-
-        Raises:
-            OverloadError: the queue is full, or the engine is being shut down.
-        """
-        if self._state != "ready":
+    async def call(self, function: Callable[[], T]) -> T:
+        """What ``function`` returns, called on the engine's thread before the next batch."""
+        if self._state == "stopped" or self._loop is None:
             raise OverloadError("The server is shutting down; ask another, or try again later.")
-        if len(self._held) >= self._limit:
-            raise OverloadError(
-                f"The queue is full: {self._limit} requests are waiting or running. Try again later.",
-                retry_after_seconds=self._retry_after_seconds(),
-            )
+        loop = self._loop
+        answer: asyncio.Future[T] = loop.create_future()
+
+        def run() -> None:
+            settle: Callable[[], None]
+            try:
+                result = function()
+            except Exception as error:  # handed to the one who waits for it, whatever it is
+                settle = partial(_settle, answer, error=error)
+            else:
+                settle = partial(_settle, answer, result=result)
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(settle)
+
+        self._push(run)
+        return await answer
+
+    @contextlib.contextmanager
+    def accept(
+        self,
+        sampler: Sampler,
+        work: Work,
+        *,
+        client: str = "anonymous",
+        deadline: float | None = None,
+        release: Callable[[], None] = _nothing,
+        continued: bool = False,
+    ) -> Iterator[Ticket]:
+        """A ticket that gives the samples of ``work`` as they are made; at its end the rest is given up.
+
+        Args:
+            sampler: belongs to the engine's thread.
+            client: those who wait take turns.
+            deadline: by the event loop's clock.
+            release: called once the sampler is not needed any more; also if the work is refused.
+            continued: part of something that was accepted earlier: refused only at the end of the engine.
+
+        Raises OverloadError: the queue is full, the deadline cannot be kept, or the engine is shut down.
+        Reading the ticket raises DeadlineError once the deadline has passed, and what computing raises.
+        """
+        try:
+            self._admit(sampler, work, math.inf if continued else self._limit, deadline)
+        except OverloadError:
+            release()
+            raise
         assert self._loop is not None
-        ticket = _Ticket(work, self._loop.create_future())
+        ticket = Ticket(sampler, work, client, release, self._telemetry.here())
         self._held.add(ticket)
         self._idle.clear()
-        self._line.join(ticket)
+        with self._grown:
+            self._lanes.add(ticket)
+            self._grown.notify()
+        timer = None if deadline is None else self._loop.call_at(deadline, self._expire, ticket)
         try:
-            return await ticket.answer
-        except asyncio.CancelledError:
-            if self._line.leave(ticket):
-                self._let_go(ticket)
-            raise
+            yield ticket
+        finally:
+            self._abandon(ticket)
+            if timer is not None:
+                timer.cancel()
+
+    async def submit(self, sampler: Sampler, work: Work, **options: Any) -> Tensor:
+        """uint8 [N, C, H, W]: all samples of ``work``; arguments and errors are those of ``accept``."""
+        parts: list[Tensor] = []
+        with self.accept(sampler, work, **options) as ticket:
+            while sum(map(len, parts)) < len(work):
+                parts.append(await ticket.get())
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     async def shut_down(self, seconds: float) -> None:
         """Refuse new work, finish what was accepted for up to ``seconds``, and refuse the rest."""
@@ -136,56 +180,141 @@ class Engine:
         except TimeoutError:
             self.abandon()
         self._state = "stopped"
-        self._line.join(None)
+        self._push(None)
 
     def abandon(self) -> None:
         """Give up everything that is not finished; those who wait for it are told."""
-        for ticket in self._held:
-            if not ticket.answer.done():
-                ticket.answer.set_exception(OverloadError("The server stopped before this was finished."))
-        self._held.clear()
-        self._idle.set()
+        for ticket in list(self._held):
+            with self._grown:
+                self._lanes.drop(ticket)
+            ticket.fail(OverloadError("The server stopped before this was finished."))
+            self._let_go(ticket)
 
-    def _retry_after_seconds(self) -> int:
-        backlog = math.ceil(self._mean_seconds * len(self._held))
-        return min(max(backlog, 1), _LONGEST_RETRY_SECONDS)
+    def _admit(self, sampler: Sampler, work: Work, limit: float, deadline: float | None) -> None:
+        if self._state != "ready":
+            raise OverloadError("The server is shutting down; ask another, or try again later.")
+        backlog = self.backlog_seconds
+        retry = min(max(math.ceil(backlog), 1), _LONGEST_RETRY_SECONDS)
+        if len(self._held) >= limit:
+            raise OverloadError(
+                f"The queue is full: {self._limit} requests are waiting or running. Try again later.",
+                retry_after_seconds=retry,
+            )
+        assert self._loop is not None
+        left = math.inf if deadline is None else deadline - self._loop.time()
+        with self._grown:
+            needed = backlog + self._lanes.predict(sampler, len(work), work.mode)
+        if needed > left:
+            raise OverloadError(
+                f"This would take about {needed:.1f} s, and its deadline is in {max(left, 0.0):.1f} s. Try "
+                "again later, ask for fewer images, or make it a job: POST /v1/jobs.",
+                retry_after_seconds=retry,
+            )
 
-    def _finish(self, ticket: _Ticket, result: Batch | Exception, seconds: float) -> None:
-        self._mean_seconds += 0.2 * (seconds - self._mean_seconds)
-        self._let_go(ticket)
-        if ticket.answer.done():  # cancelled or abandoned meanwhile
-            return
-        if isinstance(result, Exception):
-            ticket.answer.set_exception(result)
-        else:
-            ticket.answer.set_result(result)
+    def _push(self, call: Callable[[], None] | None) -> None:
+        with self._grown:
+            self._calls.append(call)
+            self._grown.notify()
 
-    def _let_go(self, ticket: _Ticket) -> None:
-        self._held.discard(ticket)
+    def _expire(self, ticket: Ticket) -> None:
+        if ticket.landed < len(ticket.work) and not ticket.failed:
+            ticket.fail(DeadlineError("The deadline passed before the images were made."))
+            self._abandon(ticket)
+
+    def _abandon(self, ticket: Ticket) -> None:
+        with self._grown:
+            self.counters.rows_dropped += self._lanes.drop(ticket)
+        if ticket.settled:
+            self._let_go(ticket)
+
+    def _let_go(self, ticket: Ticket) -> None:
+        if ticket in self._held:
+            self._held.discard(ticket)
+            ticket.release()
         if not self._held:
             self._idle.set()
 
+    def _landed(self, bucket: Bucket, pixels: Tensor | None, error: Exception | None) -> None:
+        """A batch has come back; on the event loop."""
+        at = 0
+        for piece in bucket.pieces:
+            ticket = piece.ticket
+            ticket.landed += len(piece)
+            if pixels is None:
+                ticket.fail(error or AssertionError("a batch came back without pixels"))
+            elif ticket.abandoned:
+                self.counters.rows_for_nobody += len(piece)
+            else:
+                ticket.put(_own(pixels, at, at + len(piece)))
+            at += len(piece)
+            if ticket.settled:
+                self._let_go(ticket)
+
     def _work(self) -> None:
         """The engine's thread."""
-        while self._process(self._line.next()):
-            pass
+        while True:
+            with self._grown:
+                self._grown.wait_for(lambda: self._calls or self._lanes.rows)
+                call = self._calls.popleft() if self._calls else _compute
+                bucket = self._lanes.next() if call is _compute else None
+                if bucket is not None:
+                    self._running_seconds = bucket.lane.seconds(len(bucket))
+            if call is None:
+                return
+            if bucket is not None:
+                self._compute(bucket)
+            else:
+                call()
+            # Nothing is kept while the next is awaited: it may be what a model lives by.
+            del call, bucket
 
-    def _process(self, ticket: _Ticket | None) -> bool:
-        """Run one piece of work; False at the end of all. Nothing of it is kept while the next is awaited."""
-        if ticket is None:
-            return False
-        began = time.monotonic()
-        result = self._result(ticket)
+    def _compute(self, bucket: Bucket) -> None:
+        began, lane = time.monotonic(), bucket.lane
+        pixels: Tensor | None = None
+        failure: Exception | None = None
+        try:
+            pixels = lane.sampler.run(bucket.rows, lane.mode, lane.parameters, wanted=lambda: _wanted(bucket))
+        except Exception as error:  # handed to those who wait for it, whatever it is
+            failure = error
+        ended = time.monotonic()
+        seconds = ended - began
+        if pixels is not None:
+            self.counters.rows += len(bucket)
+        self.counters.device_seconds += seconds
+        with self._grown:
+            self._running_seconds = 0.0
+            self._lanes.measured(bucket, seconds)
+            if failure is not None:  # now, since the next batch would take more of them
+                for piece in bucket.pieces:
+                    self._lanes.drop(piece.ticket)
         assert self._loop is not None
         # The loop is closed if the server gave up waiting for this one.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._finish, ticket, result, time.monotonic() - began)
-        return True
+            self._loop.call_soon_threadsafe(self._landed, bucket, pixels, failure)
+        self._telemetry.batch(len(bucket), began, ended, [piece.share for piece in bucket.pieces])
 
-    def _result(self, ticket: _Ticket) -> Batch | Exception:
-        if ticket.answer.done():
-            return OverloadError("Nobody waits for this any more.")
-        try:
-            return self._run(ticket.work)
-        except Exception as error:  # handed to the one who waits for it, whatever it is
-            return error
+
+def _compute() -> None:
+    """Stands for the next batch, where there are no calls."""
+
+
+def _wanted(bucket: Bucket) -> Tensor | None:
+    """bool [N], which samples somebody still waits for; None for all."""
+    if not any(piece.ticket.abandoned for piece in bucket.pieces):
+        return None
+    return torch.cat([torch.full((len(piece),), not piece.ticket.abandoned) for piece in bucket.pieces])
+
+
+def _own(pixels: Tensor, start: int, stop: int) -> Tensor:
+    """A ticket's samples of a batch: copied if they are few, so that they do not keep all of it in memory."""
+    own = pixels[start:stop]
+    return own.clone() if 2 * len(own) < len(pixels) else own
+
+
+def _settle(answer: asyncio.Future[T], *, result: T | None = None, error: Exception | None = None) -> None:
+    if answer.done():
+        return
+    if error is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(result)  # type: ignore[arg-type]  # None where T is None

@@ -1,19 +1,21 @@
-"""The five forms of an answer with images. Encoding is slow and blocks: call it in a thread."""
+"""The forms of an answer with images. Encoding is slow and blocks: call it in a thread if there is much."""
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from synth.batch import Batch
-from synth.data.layout import npz_columns, npz_constants, write_tar
-from synth.data.png import encode_batch
-from synth.data.provenance import png_texts, sample_records
+from synth.serving.encoders import (
+    Encoder,
+    JsonEncoder,
+    MultipartEncoder,
+    NpzEncoder,
+    PngEncoder,
+    RawEncoder,
+    TarEncoder,
+)
 
 _BYTES_BESIDE_PIXELS = 8192
 """Of memory for each image: its texts, records and headers, in all the copies that are made of them."""
@@ -27,7 +29,8 @@ class Form:
 
     name: str
     media_type: str
-    encode: Callable[[Batch], bytes]
+    open: Callable[[Batch], Encoder]
+    """Begins an answer, of which all but the pixels is known."""
     copies: int
     """Of the pixels in memory at once while they are encoded, the raw ones included, if they are noise."""
     single: bool = False
@@ -39,32 +42,19 @@ class Form:
         return self.copies * image_bytes + _BYTES_BESIDE_PIXELS
 
 
-@dataclass(frozen=True)
-class Answer:
-    """An encoded batch, ready to be sent."""
-
-    body: bytes
-    media_type: str
-    headers: dict[str, str]
-
-
-def encode_answer(batch: Batch, form: Form) -> Answer:
-    """The whole answer: the body in its form, and the headers that all forms have."""
-    return Answer(form.encode(batch), form.media_type, answer_headers(batch, form))
-
-
 def answer_headers(batch: Batch, form: Form) -> dict[str, str]:
-    """``X-Synth-*``: what was made, of what shape, and how to make it again.
+    """``X-Synth-*``: what is made, of what shape, and how to make it again; no pixels are looked at.
 
     ``X-Synth-Labels`` is left out without classes, and where it would be longer than 4,096 characters
     unless the body does not tell the labels.
     """
+    count, channels, height, width = batch.images.shape
     headers = {
         "X-Synth-Model": batch.fingerprint.model,
         "X-Synth-Digest": batch.fingerprint.digest,
         "X-Synth-Seed": str(batch.seed),
         "X-Synth-Start": str(int(batch.index[0])),
-        "X-Synth-Shape": ",".join(str(size) for size in image_shape(batch)),
+        "X-Synth-Shape": f"{count},{height},{width},{channels}",
         "X-Synth-Dtype": "uint8",
         "X-Synth-Fingerprint": json.dumps(batch.fingerprint.as_dict(), sort_keys=True),
     }
@@ -75,67 +65,15 @@ def answer_headers(batch: Batch, form: Form) -> dict[str, str]:
     return headers
 
 
-def image_shape(batch: Batch) -> tuple[int, int, int, int]:
-    """N, H, W, C."""
-    count, channels, height, width = batch.images.shape
-    return count, height, width, channels
-
-
-def _png(batch: Batch) -> bytes:
-    return encode_batch(batch.numpy(), png_texts(batch))[0]
-
-
-def _json(batch: Batch) -> bytes:
-    data = []
-    for png, record in zip(encode_batch(batch.numpy(), png_texts(batch)), sample_records(batch), strict=True):
-        own = {key: record[key] for key in ("seed", "index", "label", "label_name")}
-        data.append({"b64_png": base64.b64encode(png).decode(), **own})
-    answer = {
-        "model": batch.fingerprint.model,
-        "digest": batch.fingerprint.digest,
-        "seed": batch.seed,
-        "start": int(batch.index[0]),
-        "shape": image_shape(batch),
-        "classes": batch.classes,
-        "parameters": dict(batch.parameters or {}),
-        "fingerprint": batch.fingerprint.as_dict(),
-        "synthetic": True,
-        "data": data,
-    }
-    return json.dumps(answer, allow_nan=False).encode()
-
-
-def _tar(batch: Batch) -> bytes:
-    buffer = io.BytesIO()
-    write_tar(buffer, batch)
-    return buffer.getvalue()
-
-
-def _npz(batch: Batch) -> bytes:
-    """The same arrays as in the data sets that ``synth generate --format npz`` writes."""
-    constants = npz_constants(
-        seed=batch.seed,
-        fingerprint=batch.fingerprint.as_dict(),
-        parameters=batch.parameters or {},
-        classes=batch.classes,
-    )
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **npz_columns(batch), **constants)
-    return buffer.getvalue()
-
-
-def _raw(batch: Batch) -> bytes:
-    return batch.numpy().tobytes()
-
-
 FORMS: dict[str, Form] = {
     form.name: form
     for form in (
-        Form("png", "image/png", _png, copies=4, single=True),
-        Form("json", "application/json", _json, copies=6),
-        Form("tar", "application/x-tar", _tar, copies=4),
-        Form("npz", "application/x-npz", _npz, copies=4),
-        Form("raw", "application/octet-stream", _raw, copies=3, labels_in_body=False),
+        Form("png", PngEncoder.media_type, PngEncoder, copies=4, single=True),
+        Form("json", JsonEncoder.media_type, JsonEncoder, copies=6),
+        Form("tar", TarEncoder.media_type, TarEncoder, copies=4),
+        Form("npz", NpzEncoder.media_type, NpzEncoder, copies=4),
+        Form("raw", RawEncoder.media_type, RawEncoder, copies=3, labels_in_body=False),
+        Form("multipart", "multipart/mixed", MultipartEncoder, copies=4),
     )
 }
 """In order of preference: what a client gets that does not say."""

@@ -2,117 +2,55 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Request
 from starlette.responses import Response
 
-from synth.artifacts import Artifact
 from synth.serving.answers import GenerationAnswer
 from synth.serving.delivery import Delivery
-from synth.serving.documentation import header, problems, reference
-from synth.serving.engine import Generation
-from synth.serving.forms import FORMS, Form
+from synth.serving.documentation import IMAGE_HEADERS, problems, reference
+from synth.serving.form_examples import REQUESTS, form_content
+from synth.serving.json_body import JsonRoute
 from synth.serving.negotiation import choose_form
-from synth.serving.problems import TooLargeError
-from synth.serving.requests import GenerationRequest
+from synth.serving.orders import Order, check_count
+from synth.serving.requests import SEED_BITS, DeadlineSeconds, GenerationRequest, deadline_of
 from synth.serving.services import InjectedServices
-from synth.serving.settings import ServerSettings
 
-router = APIRouter(prefix="/v1/images", tags=["images"])
+router = APIRouter(prefix="/v1/images", tags=["images"], route_class=JsonRoute)
 
-_SEED_BITS = 53
-"""Of seeds drawn here: every JSON reader, JavaScript's too, takes such integers without rounding."""
 
-_EXAMPLES: dict[str, Any] = {
-    "balanced": {
-        "summary": "64 images, as many of each class",
-        "value": {"model": "fashion", "count": 64, "labels": "balanced", "seed": 7, "format": "tar"},
-    },
-    "counts": {
-        "summary": "So many of each class",
-        "value": {"model": "fashion@3", "count": 40, "labels": {"Coat": 10, "Bag": 30}, "seed": 7},
-    },
-    "one": {"summary": "One image as PNG", "value": {"format": "png"}},
-}
-
-_ANSWER: dict[str, Any] = {
+ANSWER: dict[str, Any] = {
     "description": "The images, in the form that `format` or `Accept` asks for. Unasked, one image comes as "
     "PNG and several come as JSON. Each image's seed and index are in every form: in the PNG's text, the "
     "JSON records, the arrays, and for raw pixels in the headers.",
-    "content": {
-        form.media_type: {"schema": {"type": "string", "format": "binary"}}
-        if form.name != "json"
-        else {"schema": reference(GenerationAnswer)}
-        for form in FORMS.values()
-    },
-    "headers": {
-        "X-Synth-Model": header("NAME@VERSION."),
-        "X-Synth-Digest": header("Digest of the model."),
-        "X-Synth-Seed": header("Seed of all images; with the index it is the key of an image."),
-        "X-Synth-Start": header("Index of the first image; the others follow."),
-        "X-Synth-Shape": header("N,H,W,C."),
-        "X-Synth-Dtype": header("uint8; raw pixels are in C order."),
-        "X-Synth-Labels": header(
-            "Class number of each image, separated by commas. Left out without classes, and, except for raw "
-            "pixels, beyond 4,096 characters."
-        ),
-        "X-Synth-Fingerprint": header("JSON: all else that decides the pixels."),
-        "X-Request-ID": header("The client's, or one made by the server."),
-    },
+    "content": form_content(reference(GenerationAnswer)),
+    "headers": IMAGE_HEADERS,
 }
 
 
 @router.post(
     "/generations",
     response_class=Response,
-    responses={200: _ANSWER, **problems(400, 404, 406, 413, 415, 422, 500, 503, 507)},
+    responses={200: ANSWER, **problems(404, 406, 422, 503, 504, 507)},
 )
 async def generate(
-    body: Annotated[GenerationRequest, Body(openapi_examples=_EXAMPLES)],
+    body: Annotated[GenerationRequest, Body(openapi_examples=REQUESTS)],
     request: Request,
     services: InjectedServices,
+    deadline_seconds: DeadlineSeconds = None,
 ) -> Response:
     """Make images: (seed, start) to (seed, start + count - 1). The same keys always make the same images."""
     form = choose_form(body.format, ",".join(request.headers.getlist("accept")), body.count)
-    _check_count(body.count, services.settings)
-    artifact = await asyncio.to_thread(services.registry.find, body.model)
-    size = _memory(body.count, artifact, form, services.settings)
-    work = Generation(
-        artifact=artifact,
+    check_count(body.count, services.settings)
+    order = Order(
+        model=body.model,
         count=body.count,
         labels=body.labels,
-        seed=secrets.randbits(_SEED_BITS) if body.seed is None else body.seed,
+        seed=secrets.randbits(SEED_BITS) if body.seed is None else body.seed,
         start=body.start,
         mode=body.mode,
         parameters=body.parameters,
     )
-    return Delivery(services.engine, services.memory, work, form, size)
-
-
-def _check_count(count: int, settings: ServerSettings) -> None:
-    limit = settings.max_images_per_request
-    if count > limit:
-        raise TooLargeError(
-            f"{count:,} images were asked for, and one request may have {limit:,}. Ask in several requests "
-            f"with one seed and start 0, {limit}, {2 * limit}, ...: together they are the same images."
-        )
-
-
-def _memory(count: int, artifact: Artifact, form: Form, settings: ServerSettings) -> int:
-    """Bytes of memory that the answer takes at the most; TooLargeError if that can never be had."""
-    image = artifact.manifest.image
-    each = image.height * image.width * image.channels
-    fitting = min(settings.max_response_bytes // each, settings.max_bytes_in_flight // form.memory(each))
-    if count > fitting:
-        remedy = (
-            f"Ask for {fitting:,} at a time, going on with start."
-            if fitting
-            else "The server needs a higher SYNTH_MAX_RESPONSE_BYTES or SYNTH_MAX_BYTES_IN_FLIGHT for it."
-        )
-        raise TooLargeError(
-            f"{count:,} images of {each:,} bytes as {form.name} are more than one answer may have. {remedy}"
-        )
-    return count * form.memory(each)
+    return Delivery(services, order, form, deadline=deadline_of(services.settings, deadline_seconds))

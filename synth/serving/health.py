@@ -37,11 +37,14 @@ async def livez() -> Liveness:
     return Liveness()
 
 
-@router.get("/readyz", responses=problems(500, 503, 507))
+@router.get("/readyz", responses=problems(503, 507))
 async def readyz(services: InjectedServices) -> Readiness:
-    """Whether work is taken: 503 while the server starts or shuts down."""
+    """Whether work is taken: 503 while the server starts, loads what it is to have loaded, or shuts down."""
     if services.engine.state != "ready":
         raise OverloadError(f"The server is not ready: its engine is {services.engine.state}.")
+    if cold := services.registry.cold:
+        reasons = "; ".join(f"{reference}: {reason}" for reference, reason in cold.items())
+        raise OverloadError(f"The server is not ready, since models are not loaded yet. {reasons}")
     entries = await asyncio.to_thread(services.registry.entries)
     damaged = sum(entry.error is not None for entry in entries)
     return Readiness(models=len(entries) - damaged, damaged=damaged)

@@ -24,10 +24,21 @@ _SILENT_POLLS = 30
 _RETRY_MILLISECONDS = 2_000
 
 _ANSWER: dict[str, Any] = {
-    "description": "`event: state` with the state, and at the end result or error; `event: progress` with done, "
-    "total, share, images_per_second, eta_seconds and figures. The stream ends after the final event, and now "
-    "and then before: a client that comes back with `Last-Event-ID` misses nothing.",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "description": "`event: state` with the state, and at the end result or error; `event: progress` with "
+    "done, total, share, images_per_second, eta_seconds and figures. The stream ends after the final event, "
+    "and now and then before: a client that comes back with `Last-Event-ID` misses nothing.",
+    "content": {
+        "text/event-stream": {
+            "schema": {  # of one event
+                "type": "object",
+                "properties": {
+                    "id": {"type": "string"},
+                    "event": {"enum": ["state", "progress"]},
+                    "data": {"type": "string", "contentMediaType": "application/json"},
+                },
+            }
+        }
+    },
 }
 
 
@@ -55,9 +66,7 @@ async def watch_job(
     )
 
 
-async def _stream(
-    services: Services, job: Job, events: Sequence[Event], after: int
-) -> AsyncIterator[str]:
+async def _stream(services: Services, job: Job, events: Sequence[Event], after: int) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
     end = loop.time() + services.settings.event_stream_seconds
     async with services.watchers:

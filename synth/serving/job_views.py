@@ -23,7 +23,6 @@ JobId = Annotated[
     Path(
         pattern=ID_PATTERN,
         description="1 to 64 letters, digits, hyphens or underscores, beginning with a letter or digit.",
-       
     ),
 ]
 
@@ -110,7 +109,10 @@ def read_body(data: Mapping[str, Any]) -> JobBody:
     """The body of the kind that it names; RequestValidationError as from any other body."""
     try:
         json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError):  # Python's reader takes more than JSON is, and than a data base holds
+    except (
+        ValueError,
+        RecursionError,
+    ):  # Python's reader takes more than JSON is, and than a data base holds
         message = "Texts must be Unicode without lone surrogates, and numbers finite"
         raise RequestValidationError([{"type": "value_error", "loc": ("body",), "msg": message}]) from None
     name = data.get("kind")

@@ -16,7 +16,16 @@ from synth.jobs.folder import JobFolder
 from synth.jobs.kinds import KINDS, get_kind
 from synth.serving.authentication import client_of
 from synth.serving.documentation import header, reference
-from synth.serving.job_views import JobId, JobList, JobView, body_types, job_problems, read_body, summary, view
+from synth.serving.job_views import (
+    JobId,
+    JobList,
+    JobView,
+    body_types,
+    job_problems,
+    read_body,
+    summary,
+    view,
+)
 from synth.serving.problems import TooLargeError
 from synth.serving.services import InjectedServices, Services
 
@@ -51,7 +60,9 @@ _SCHEMA: dict[str, Any] = {
     }
 }
 _LOCATION = {"Location": header("Where the job is told.")}
-_MADE: dict[int | str, Any] = {201: {"description": "The job was made.", "headers": _LOCATION, "model": JobView}}
+_MADE: dict[int | str, Any] = {
+    201: {"description": "The job was made.", "headers": _LOCATION, "model": JobView}
+}
 
 
 @router.post(
@@ -79,7 +90,7 @@ async def make_job(
 async def put_job(
     id: JobId, fields: _Fields, request: Request, response: Response, services: InjectedServices
 ) -> JobView:
-    """Make a job, once, however often this is sent. An id that stands for another body is refused with 422."""
+    """Make a job, once, however often this is sent. An id that stands for another body is refused."""
     return await _make(id, fields, request, response, services)
 
 
@@ -94,9 +105,7 @@ async def list_jobs(
     """Jobs, the newest first."""
     if kind is not None:
         get_kind(kind)
-    jobs = await asyncio.to_thread(
-        services.jobs.list, state=state, kind=kind, before=cursor, limit=limit + 1
-    )
+    jobs = await asyncio.to_thread(services.jobs.list, state=state, kind=kind, before=cursor, limit=limit + 1)
     more = len(jobs) > limit
     return JobList(jobs=[summary(job) for job in jobs[:limit]], next=jobs[limit - 1].number if more else None)
 
@@ -180,8 +189,8 @@ def _existing(services: Services, id: str) -> Job | None:
 def _check_count(body: JobBody, limit: int) -> None:
     if body.images > limit:
         raise TooLargeError(
-            f"{body.images:,} images were asked for, and one job may make {limit:,}. Make several jobs with one "
-            f"seed and start 0, {limit}, {2 * limit}, ...: together they are the same images."
+            f"{body.images:,} images were asked for, and one job may make {limit:,}. Make several jobs "
+            f"with one seed and start 0, {limit}, {2 * limit}, ...: together they are the same images."
         )
 
 

@@ -1,4 +1,4 @@
-"""The memory of answers: a budget of bytes, so that clients that do not read cannot fill the machine."""
+"""The memory of uploads and answers: a budget of bytes, so that slow clients cannot fill the machine."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from synth.errors import OverloadError
 
 
 class Memory:
-    """What answers may take together, from their acceptance to the last byte sent; for one event loop.
+    """What uploads and answers may take together, until the last byte is sent; for one event loop.
 
     Not counted is what a client left behind that went away: the batch that the engine is at, at most.
     """
 
     def __init__(self, limit: int) -> None:
         """``limit``: bytes."""
-        self._limit = limit
-        self._used = 0
+        self.limit = limit
+        self.used = 0
+        """Bytes that are held at this moment."""
 
     @contextmanager
     def reserve(self, size: int) -> Iterator[Reservation]:
@@ -25,30 +26,38 @@ class Memory:
 
         Raises OverloadError if there is not so much left.
         """
-        if self._used + size > self._limit:
-            raise OverloadError(
-                f"The answers that are being made and sent take {self._used:,} of {self._limit:,} bytes, and "
-                f"this one may take {size:,}. Try again later, or ask for fewer images."
-            )
         reservation = Reservation(self)
-        reservation.resize(size)
+        reservation.grow(size)
         try:
             yield reservation
         finally:
             reservation.resize(0)
 
-    def _add(self, size: int) -> None:
-        self._used += size
+    def _take(self, size: int) -> None:
+        if self.used + size > self.limit:
+            raise OverloadError(
+                f"What is being received, made and sent takes {self.used:,} of {self.limit:,} bytes, and "
+                f"this may take {size:,} more. Try again later, or with fewer images."
+            )
+        self.used += size
+
+    def _give(self, size: int) -> None:
+        self.used -= size
 
 
 class Reservation:
-    """Bytes that one answer holds."""
+    """Bytes that one upload or answer holds."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
         self._size = 0
 
+    def grow(self, size: int) -> None:
+        """Hold ``size`` bytes more; raises OverloadError if there is not so much left."""
+        self._memory._take(size)
+        self._size += size
+
     def resize(self, size: int) -> None:
         """Hold ``size`` bytes from now on: fewer once it is known what is needed."""
-        self._memory._add(size - self._size)
+        self._memory._give(self._size - size)
         self._size = size

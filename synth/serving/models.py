@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from synth.artifacts import Entry
 from synth.errors import NotFoundError
 from synth.serving.documentation import problems
+from synth.serving.registry import Registry
 from synth.serving.services import InjectedServices
 from synth.text import some
 
@@ -41,8 +42,13 @@ class ModelVersion(BaseModel):
     reference: str = Field(examples=["fashion@3"])
     name: str
     version: int
-    status: Literal["available", "damaged"]
+    status: Literal["available", "loading", "loaded", "failed"] = Field(
+        description="available: it is loaded when it is first asked for. failed: it cannot be loaded."
+    )
     error: str | None = Field(default=None, description="What is wrong with it, and what to do.")
+    aliases: list[str] = Field(description="As in NAME@ALIAS.")
+    memory_bytes: int | None = Field(default=None, description="Memory that it takes, if it is loaded.")
+    requests: int = Field(description="That use it at this moment.")
     family: str | None = Field(default=None, examples=["vae"])
     image: ImageFormat | None = None
     classes: list[str] | None = Field(
@@ -58,6 +64,9 @@ class Model(ModelVersion):
     """The latest version of a model, and which versions there are."""
 
     versions: list[int]
+    serving: str | None = Field(
+        description="What the bare name means: the latest version, or the one before until that is loaded."
+    )
 
 
 class ModelList(BaseModel):
@@ -66,41 +75,53 @@ class ModelList(BaseModel):
     models: list[Model]
 
 
-@router.get("", responses=problems(500, 507))
+@router.get("", responses=problems(507))
 async def list_models(services: InjectedServices) -> ModelList:
     """All models, each with its latest version."""
     entries = await asyncio.to_thread(services.registry.entries)
-    return ModelList(models=[_model(list(group)) for _, group in groupby(entries, lambda entry: entry.name)])
+    groups = groupby(entries, lambda entry: entry.name)
+    return ModelList(models=[_model(services.registry, list(group)) for _, group in groups])
 
 
-@router.get("/{name}", responses=problems(404, 422, 500, 507))
+@router.get("/{name}", responses=problems(404, 422, 507))
 async def show_model(name: Name, services: InjectedServices) -> Model:
-    """The latest version of a model. A damaged one is told as such, with the status 200."""
-    return _model(await asyncio.to_thread(services.registry.entries, name))
+    """The latest version of a model. One that cannot be loaded is told as such, with the status 200."""
+    registry = services.registry
+    return _model(registry, await asyncio.to_thread(registry.entries, name))
 
 
-@router.get("/{name}/versions/{version}", responses=problems(404, 422, 500, 507))
+@router.get("/{name}/versions/{version}", responses=problems(404, 422, 507))
 async def show_version(name: Name, version: int, services: InjectedServices) -> ModelVersion:
     """One version of a model."""
-    entries = await asyncio.to_thread(services.registry.entries, name)
+    registry = services.registry
+    entries = await asyncio.to_thread(registry.entries, name)
     for entry in entries:
         if entry.version == version:
-            return ModelVersion(**_fields(entry))
+            return ModelVersion(**_fields(registry, entry))
     known = some([entry.version for entry in entries])
     raise NotFoundError(f"{name} has no version {version}. Versions: {known}.")
 
 
-def _model(entries: list[Entry]) -> Model:
-    return Model(**_fields(entries[-1]), versions=[entry.version for entry in entries])
+def _model(registry: Registry, entries: list[Entry]) -> Model:
+    latest = entries[-1]
+    return Model(
+        **_fields(registry, latest),
+        versions=[entry.version for entry in entries],
+        serving=registry.serving(latest.name) or (None if latest.error else latest.reference),
+    )
 
 
-def _fields(entry: Entry) -> dict[str, Any]:
+def _fields(registry: Registry, entry: Entry) -> dict[str, Any]:
     known = entry.card.as_dict() if entry.card else {}
+    state = registry.state(entry)
     return {
         **known,
         "reference": entry.reference,
         "name": entry.name,
         "version": entry.version,
-        "status": "available" if entry.error is None else "damaged",
-        "error": entry.error,
+        "status": state.status,
+        "error": state.error,
+        "aliases": list(state.aliases),
+        "memory_bytes": state.bytes,
+        "requests": state.leases,
     }

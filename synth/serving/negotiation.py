@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from synth.errors import UsageError
 from synth.serving.forms import FORMS, Form
@@ -12,43 +13,45 @@ from synth.text import closest
 _QUALITY = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 
-def choose_form(format_name: str | None, accept: str | None, count: int) -> Form:
-    """The form of an answer with ``count`` images.
+def choose_form(
+    format_name: str | None, accept: str | None, count: int, forms: Mapping[str, Form] = FORMS
+) -> Form:
+    """The form of an answer with ``count`` images, out of ``forms``.
 
-    Among forms that ``Accept`` likes equally well, ``*/*`` and no header included, one image comes as PNG
-    and several come as JSON.
+    Among those that ``Accept`` likes equally well, ``*/*`` and no header included, the first one that can
+    hold the images: one image comes as PNG, and several come as JSON.
 
     Raises:
         NotAcceptableError: no form is called so, or ``Accept`` takes none that can hold the images.
         UsageError: ``format`` is png, and there are several images.
     """
     if format_name is not None:
-        return _named(format_name, count)
-    able = [form for form in FORMS.values() if count == 1 or not form.single]
+        return _named(format_name, count, forms)
+    able = [form for form in forms.values() if count == 1 or not form.single]
     if not accept or not accept.strip():
         return able[0]
     ranges = _parse(accept)
     best = max(able, key=lambda form: _quality(form.media_type, ranges))  # the first of equals
     if _quality(best.media_type, ranges) > 0:
         return best
-    if any(_quality(form.media_type, ranges) > 0 for form in FORMS.values()):
+    if any(_quality(form.media_type, ranges) > 0 for form in forms.values()):
         raise NotAcceptableError(
             f"image/png holds one image and {count} were asked for: ask for count 1, or accept one of "
             f"{', '.join(form.media_type for form in able)}."
         )
     raise NotAcceptableError(
-        f"Accept takes none of the forms there are: {', '.join(form.media_type for form in FORMS.values())}."
+        f"Accept takes none of the forms there are: {', '.join(form.media_type for form in forms.values())}."
     )
 
 
-def _named(name: str, count: int) -> Form:
-    form = FORMS.get(name)
+def _named(name: str, count: int, forms: Mapping[str, Form]) -> Form:
+    form = forms.get(name)
     if form is None:
         raise NotAcceptableError(
-            f"There is no format {name!r}{closest(name, FORMS)}. Formats: {', '.join(FORMS)}."
+            f"There is no format {name!r} here{closest(name, forms)}. Formats: {', '.join(forms)}."
         )
     if form.single and count != 1:
-        others = ", ".join(other.name for other in FORMS.values() if not other.single)
+        others = ", ".join(other.name for other in forms.values() if not other.single)
         raise UsageError(f"The format png holds one image and {count} were asked for: use one of {others}.")
     return form
 

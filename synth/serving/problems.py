@@ -82,6 +82,7 @@ def problem_response(
 ) -> Response:
     """One problem as a response; the request id is in the body and in ``X-Request-ID``."""
     request_id = request_id_of(request.scope)
+    request.state.problem = code  # for the metrics and the access log
     problem = Problem(
         type=f"urn:synth:problem:{code}",
         title=title,

@@ -26,6 +26,10 @@ class RateError(OverloadError):
     code = "rate-exceeded"
     title = "Too many requests"
 
+    def __init__(self, message: str, standing: Standing) -> None:
+        super().__init__(message, retry_after_seconds=standing.reset_seconds)
+        self.standing = standing
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -73,7 +77,7 @@ class Rates:
             raise RateError(
                 f"This client may send {limit.amount:,} requests in {_window(limit)}. "
                 f"Try again in {standing.reset_seconds} s.",
-                retry_after_seconds=standing.reset_seconds,
+                standing,
             )
         return [_standing(self._requests, limit, "requests", client)]
 
@@ -92,7 +96,7 @@ class Rates:
             raise RateError(
                 f"This client may have {limit.amount:,} images in a day, {standing.remaining:,} are left, "
                 f"and {count:,} were asked for. Ask for fewer, or try again in {standing.reset_seconds:,} s.",
-                retry_after_seconds=standing.reset_seconds,
+                standing,
             )
 
 
@@ -112,17 +116,23 @@ class RateMiddleware:
         try:
             standings = self._rates.take_request(scope)
         except RateError as error:
-            await synth_problem(Request(scope), error)(scope, receive, send)
+            response = synth_problem(Request(scope), error, _headers([error.standing]))
+            await response(scope, receive, send)
             return
 
         async def send_with_standing(message: Message) -> None:
             if message["type"] == "http.response.start" and standings:
-                headers = MutableHeaders(scope=message)
-                headers["RateLimit-Policy"] = ", ".join(standing.policy() for standing in standings)
-                headers["RateLimit"] = ", ".join(standing.now() for standing in standings)
+                MutableHeaders(scope=message).update(_headers(standings))
             await send(message)
 
         await self.app(scope, receive, send_with_standing)
+
+
+def _headers(standings: list[Standing]) -> dict[str, str]:
+    return {
+        "RateLimit-Policy": ", ".join(standing.policy() for standing in standings),
+        "RateLimit": ", ".join(standing.now() for standing in standings),
+    }
 
 
 def _standing(limiter: RateLimiter, limit: RateLimitItem, name: str, client: str) -> Standing:

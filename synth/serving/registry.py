@@ -1,113 +1,256 @@
-"""The registry: which models the server has, and those of them that are loaded."""
+"""The registry: hands out loaded models, and replaces them when the store has newer ones."""
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections import OrderedDict
-from collections.abc import Callable
+import logging
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal
 
 from synth.artifacts import Artifact, Entry, Store
-from synth.errors import ArtifactError, NotFoundError, UsageError
-from synth.sampling import Generator
-from synth.text import some
+from synth.artifacts.reference import Reference
+from synth.errors import NotFoundError, StorageError
+from synth.serving.catalog import Catalog, Snapshot
+from synth.serving.loader import Call, Loader, OpenGenerator
+from synth.serving.residency import Lease, ModelBudgetError, Resident, key_of
 
-OpenGenerator = Callable[[Artifact], Generator]
-"""Loads an artifact on the device."""
+Status = Literal["loaded", "loading", "failed", "available"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Failure:
-    message: str
-    files: tuple[tuple[str, int, int], ...]
-    """Name, size and time of each file of the artifact: while they stay, so does the failure."""
+class ModelState:
+    """What is known of one version besides its card."""
+
+    status: Status
+    error: str | None
+    bytes: int | None
+    """Memory it takes, if it is loaded."""
+    leases: int
+    """Requests that use it at this moment."""
+    aliases: tuple[str, ...]
 
 
 class Registry:
-    """Models are looked up in the store at each request, so that a new version is there at once.
+    """All methods are for one event loop, except ``find`` and ``entries``, which are for any thread.
 
-    ``entries`` and ``find`` may be called on any thread, ``generator`` on the engine's alone: that is why no
-    model is ever loaded twice at the same time, or dropped while it is in use.
+    NAME and NAME@ALIAS may come to mean another version. As long as the old one is loaded they go on meaning
+    it until the new one is loaded and warm; requests then get the new one, and the old one is let go of when
+    the last request that uses it has ended, unless it was asked for as NAME@VERSION.
     """
 
-    def __init__(self, store: Store, open_generator: OpenGenerator, *, max_loaded: int) -> None:
-        self._store = store
-        self._open_generator = open_generator
-        self._max_loaded = max_loaded
-        self._loaded: OrderedDict[tuple[str, str], Generator] = OrderedDict()
-        self._failures: dict[Path, _Failure] = {}
+    def __init__(
+        self,
+        store: Store,
+        open_generator: OpenGenerator,
+        call: Call,
+        *,
+        max_bytes: int,
+        watch_seconds: float = 1.0,
+        preload: Sequence[str] = (),
+    ) -> None:
+        """``preload``: references that are loaded from ``start`` on, and without which it is not warm."""
+        self._catalog = Catalog(store)
+        self._loader = Loader(open_generator, call, max_bytes)
+        self._residency = self._loader.residency
+        self._watch_seconds = watch_seconds
+        self._serving: dict[str, Resident] = {}
+        """What each moving reference, NAME or NAME@ALIAS, means now. Those evicted since do not count."""
+        self._replacing: set[str] = set()
+        self._cold: dict[str, str] = dict.fromkeys(preload, "it is being loaded")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._trouble = ""
 
-    def entries(self, name: str | None = None) -> list[Entry]:
-        """Every version in the store, or of one name; those that failed to load are told as damaged.
+    def start(self) -> None:
+        """Begin to watch the store, and to load what is to be preloaded. Once the engine takes calls."""
+        self._background(self._watch())
 
-        Raises NotFoundError if there is no model of that name.
+    async def stop(self) -> None:
+        """End all that goes on in the background. Leases may still be given back while the loop runs."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._loader.stop()
+
+    @property
+    def cold(self) -> dict[str, str]:
+        """References to be preloaded that are not warm yet, each with the reason."""
+        return dict(self._cold)
+
+    async def lease(self, reference: str | None) -> Lease:
+        """The loaded model that NAME, NAME@3 or NAME@ALIAS means; None means the only one of the store.
+
+        It is loaded if need be, once for all who wait for it, and stays until the lease is closed. Without
+        disk access if it is loaded.
+
+        Raises:
+            NotFoundError, UsageError: as ``find``.
+            ArtifactError: it cannot be loaded; not tried again until its files change, or, where they are not
+                to blame, for a while.
+            ModelBudgetError: the models in use leave no room for it.
         """
-        found = [self._judged(entry) for entry in self._store.list() if name in (None, entry.name)]
-        if name is not None and not found:
-            artifact = self._store.find(name)  # knows best what to say
-            raise NotFoundError(f"{name!r} is no name of a model; ask for {artifact.manifest.name!r}.")
-        return found
+        wanted = self._parse(reference)
+        if wanted is None:
+            wanted = await asyncio.to_thread(self._parse_anew, reference)
+        resident = self._loaded(wanted)
+        while resident is None:  # it may be evicted again before its turn comes
+            artifact = await asyncio.to_thread(self._catalog.find, wanted)
+            if self._residency.get(key_of(artifact)) is None:
+                await self._loader.load(artifact)
+            resident = self._residency.get(key_of(artifact))
+        if wanted.version is None:
+            resident = self._served(str(wanted)) or resident  # who came first decides
+            self._serving[str(wanted)] = resident
+        else:
+            resident.pinned = True
+        return Lease(self._residency, resident)
 
     def find(self, reference: str | None) -> Artifact:
-        """The artifact that NAME, NAME@latest or NAME@3 means; None means the only model of the store.
+        """The artifact that a reference means at this moment; the disk is touched only if it is not known.
 
         Raises:
             NotFoundError: there is no such model.
             UsageError: the reference cannot be read, or is needed because there are several models.
             ArtifactError: the artifact is damaged.
         """
-        return self._store.find(self._only_name() if reference is None else reference)
+        wanted = self._parse(reference) or self._parse_anew(reference)
+        serving = self._served(str(wanted))
+        return serving.artifact if serving is not None else self._catalog.find(wanted)
 
-    def generator(self, artifact: Artifact) -> Generator:
-        """The loaded generator of an artifact, loading it if need be. For the engine's thread alone.
+    def entries(self, name: str | None = None) -> list[Entry]:
+        """Every version in the store, or of one name, as it is now; with the error of those that failed.
 
-        Raises ArtifactError if it cannot be loaded; it is not tried again until its files change.
+        Raises NotFoundError if there is no model of that name, StorageError if the store cannot be read.
         """
-        key = (artifact.manifest.reference, artifact.manifest.digest)
-        if key not in self._loaded:
-            self._loaded[key] = self._load(artifact)
-        self._loaded.move_to_end(key)
-        while len(self._loaded) > self._max_loaded:
-            self._loaded.popitem(last=False)
-        return self._loaded[key]
+        versions = self._catalog.refresh().versions
+        if name is not None and name not in versions:
+            artifact = self._catalog.find(Reference.parse(name))  # knows best what to say
+            raise NotFoundError(f"{name!r} is no name of a model; ask for {artifact.manifest.name!r}.")
+        shown = [name] if name is not None else list(versions)
+        return [self._judged(one.entry) for each in shown for one in versions[each].values()]
 
-    def _load(self, artifact: Artifact) -> Generator:
-        failure = self._failure(artifact.path)
-        if failure is not None:
-            raise ArtifactError(failure.message)
-        files = _file_states(artifact.path)
+    def state(self, entry: Entry) -> ModelState:
+        """Whether a version is loaded, and what uses it."""
+        aliases = self._catalog.snapshot.aliases.get(entry.name, {})
+        named = tuple(alias for alias, version in aliases.items() if version == entry.version)
+        key = (entry.reference, "" if entry.card is None else entry.card.digest)
+        resident = self._residency.peek(key)
+        if resident is not None:
+            return ModelState("loaded", None, resident.bytes, resident.leases, named)
+        status: Status = "available" if entry.error is None else "failed"
+        return ModelState("loading" if self._loader.loading(key) else status, entry.error, None, 0, named)
+
+    @property
+    def loaded(self) -> dict[str, int]:
+        """Bytes of memory of each loaded version, by NAME@VERSION."""
+        return {one.artifact.manifest.reference: one.bytes for one in self._residency.residents()}
+
+    def serving(self, name: str) -> str | None:
+        """``NAME@VERSION`` of the loaded version that NAME means now; None if it is not loaded."""
+        resident = self._served(name)
+        return None if resident is None else resident.artifact.manifest.reference
+
+    async def refresh(self) -> None:
+        """Look at the store, and begin to replace the models of which it has newer versions."""
+        snapshot = await asyncio.to_thread(self._catalog.refresh)
+        for reference, resident in list(self._serving.items()):
+            self._follow(reference, resident, snapshot)
+        for resident in self._residency.residents():
+            version = snapshot.find(Reference.parse(resident.artifact.manifest.reference))
+            artifact = resident.artifact if version is None else version.artifact
+            if version is None or (artifact is not None and key_of(artifact) != resident.key):
+                resident.pinned = False  # it is in the store no more
+                self._retire(resident)
+
+    def _parse(self, reference: str | None) -> Reference | None:
+        """None if that takes a look at the store."""
+        if reference is not None:
+            return Reference.parse(reference)
+        snapshot = self._catalog.snapshot
+        return Reference.parse(snapshot.only_name()) if snapshot.versions else None
+
+    def _parse_anew(self, reference: str | None) -> Reference:
+        return Reference.parse(self._catalog.refresh().only_name() if reference is None else reference)
+
+    def _served(self, moving: str) -> Resident | None:
+        """What NAME or NAME@ALIAS means, if that is loaded."""
+        resident = self._serving.get(moving)
+        return None if resident is None else self._residency.peek(resident.key)
+
+    def _loaded(self, wanted: Reference) -> Resident | None:
+        """What a reference means, if that is loaded, now the one most recently used; no disk is touched."""
+        serving = self._served(str(wanted)) if wanted.version is None else None
+        if serving is not None:
+            return self._residency.get(serving.key)
+        version = self._catalog.snapshot.find(wanted)
+        if version is None or version.artifact is None:
+            return None
+        return self._residency.get(key_of(version.artifact))
+
+    def _follow(self, moving: str, resident: Resident, snapshot: Snapshot) -> None:
+        """Have what a moving reference means replaced, if the store has something else for it."""
+        version = snapshot.find(Reference.parse(moving))
+        if version is None or self._residency.peek(resident.key) is not resident:
+            del self._serving[moving]
+            self._retire(resident)
+            return
+        new = version.artifact
+        if new is not None and key_of(new) != resident.key and moving not in self._replacing:
+            self._replacing.add(moving)
+            self._background(self._replace(moving, resident, new))
+
+    async def _replace(self, moving: str, old: Resident, artifact: Artifact) -> None:
         try:
-            return self._open_generator(artifact)
-        except ArtifactError as error:
-            self._failures[artifact.path] = _Failure(str(error), files)
-            raise
+            if self._residency.peek(key_of(artifact)) is None:
+                # The old one goes on serving, so it cannot make room.
+                loading = self._loader.load(artifact, keep=[old])
+                [outcome] = await asyncio.gather(loading, return_exceptions=True)
+                if isinstance(outcome, ModelBudgetError):
+                    self._loader.note(artifact, outcome)
+            new = self._residency.peek(key_of(artifact))
+            if new is not None:
+                self._serving[moving] = new
+                self._retire(old)
+        finally:
+            self._replacing.discard(moving)
 
-    def _failure(self, path: Path) -> _Failure | None:
-        """What was found wrong at the last try to load, unless the files have changed since."""
-        failure = self._failures.get(path)
-        return failure if failure is not None and failure.files == _file_states(path) else None
+    def _retire(self, resident: Resident) -> None:
+        """Let go of a model that nobody can ask for but by its version, unless somebody has."""
+        if not resident.pinned and all(other is not resident for other in self._serving.values()):
+            self._residency.retire(resident)
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                await self.refresh()
+                await self._warm()
+                self._trouble = ""
+            except StorageError as error:
+                if str(error) != self._trouble:  # once, not each second
+                    _log.warning("The store cannot be watched: %s", error)
+                self._trouble = str(error)
+            await asyncio.sleep(self._watch_seconds)
+
+    async def _warm(self) -> None:
+        """Try to load what is to be preloaded and is not loaded yet."""
+        references = list(self._cold)
+        outcomes = await asyncio.gather(*map(self.lease, references), return_exceptions=True)
+        for reference, outcome in zip(references, outcomes, strict=True):
+            if isinstance(outcome, Lease):
+                outcome.close()
+                del self._cold[reference]
+            else:
+                self._cold[reference] = str(outcome)
 
     def _judged(self, entry: Entry) -> Entry:
-        failure = self._failure(entry.path)
-        if entry.error is not None or failure is None:
-            return entry
-        return dataclasses.replace(entry, error=failure.message)
+        failure = None if entry.error is not None else self._loader.failure(entry.path)
+        return entry if failure is None else dataclasses.replace(entry, error=failure)
 
-    def _only_name(self) -> str:
-        names = sorted({entry.name for entry in self._store.list()})
-        if not names:
-            raise NotFoundError(
-                "The store has no models yet. Make one: synth train vae --data fashion-mnist --name fashion"
-            )
-        if len(names) > 1:
-            raise UsageError(f"Say which model; there are several: {some(names)}.")
-        return names[0]
-
-
-def _file_states(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    try:
-        states = [(file.name, file.stat()) for file in sorted(folder.iterdir())]
-    except FileNotFoundError:  # removed, perhaps at this moment
-        return ()
-    return tuple((name, state.st_size, state.st_mtime_ns) for name, state in states)
+    def _background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
+from fastapi import Header
 from pydantic import Field, StrictStr, model_validator
 
 from synth.batch import Mode
 from synth.fields import Integer, LabelsField, ParametersField, RequestBody
 from synth.randomness import MAX_INDEX, MAX_SEED
+from synth.serving.settings import ServerSettings
+
+SEED_BITS = 53
+"""Of seeds drawn by the server: every JSON reader, JavaScript's too, takes such integers without rounding."""
+
+DeadlineSeconds = Annotated[
+    float | None,
+    Header(
+        alias="X-Synth-Deadline-Seconds",
+        ge=0.001,
+        allow_inf_nan=False,
+        description="How long the client waits for the images. What cannot be made by then is refused at "
+        "once (503), or given up (504). The server has a limit of its own.",
+    ),
+]
+
+
+def deadline_of(settings: ServerSettings, seconds: float | None) -> float:
+    """When a request that arrives now is to be answered, by the running event loop's clock."""
+    limit = settings.deadline_seconds
+    return asyncio.get_running_loop().time() + (limit if seconds is None else min(seconds, limit))
 
 
 class GenerationRequest(RequestBody):
     """A request for synthetic images."""
 
     model: Annotated[StrictStr, Field(max_length=256, examples=["fashion", "fashion@3"])] | None = Field(
-        default=None, description="NAME, NAME@latest or NAME@3. May be left out if the server has one model."
+        default=None,
+        description="NAME, NAME@latest, NAME@3 or NAME@ALIAS. May be left out if there is only one model.",
     )
     count: Integer = Field(default=1, ge=1, description="How many images.")
     labels: LabelsField = Field(
@@ -42,8 +66,8 @@ class GenerationRequest(RequestBody):
     )
     format: StrictStr | None = Field(
         default=None,
-        description="Form of the answer: png, json, tar, npz or raw. If left out, the header Accept decides.",
-        json_schema_extra={"enum": ["png", "json", "tar", "npz", "raw", None]},
+        description="Form of the answer: png, json, tar, npz, raw or multipart. If left out, Accept decides.",
+        json_schema_extra={"enum": ["png", "json", "tar", "npz", "raw", "multipart", None]},
     )
     parameters: ParametersField = Field(
         default_factory=dict, description="Sampling parameters of the model's family, by name."

@@ -13,15 +13,18 @@ from synth.serving.keys import KeyFile
 from synth.serving.rates import RateMiddleware, Rates
 from synth.serving.settings import ServerSettings, listed
 
-_PROBES = ("/livez", "/readyz")
+PROBES = ("/livez", "/readyz")
+"""Paths that need no key."""
+UNCOUNTED = (*PROBES, "/metrics")
+"""Paths that no rate holds for."""
 
 
 def add_security(app: FastAPI, settings: ServerSettings, rates: Rates) -> None:
     """From the outside in: host and origin, cross-origin answers, key, rate. The last is added first."""
     doorkeeper = Doorkeeper(KeyFile(settings.keys))
     origins = listed(settings.allowed_origins)
-    app.add_middleware(RateMiddleware, rates=rates, free=(*_PROBES, "/metrics"))
-    public = (*_PROBES, "/metrics") if settings.open_metrics else _PROBES
+    app.add_middleware(RateMiddleware, rates=rates, free=UNCOUNTED)
+    public = UNCOUNTED if settings.open_metrics else PROBES
     app.add_middleware(AuthenticationMiddleware, doorkeeper=doorkeeper, public=public)
     if origins:  # a preflight carries no key, so that this stands before the keys
         app.add_middleware(

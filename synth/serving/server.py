@@ -17,9 +17,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from synth.errors import UsageError
+from synth.serving.access_log import logs_on_stderr
 from synth.serving.app import create_app
 from synth.serving.keys import KeyFile
-from synth.serving.registry import OpenGenerator
+from synth.serving.loader import OpenGenerator
 from synth.serving.services import Services
 from synth.serving.settings import ServerSettings
 from synth.serving.workers import Workers
@@ -38,7 +39,7 @@ def run(settings: ServerSettings, *, say: Say, open_generator: OpenGenerator | N
         UsageError: the address cannot be listened on, or other machines could reach it unallowed.
         KeyFileError: the file of keys is damaged, or open to others.
     """
-    with bind(settings) as listener:
+    with bind(settings) as listener, logs_on_stderr(settings.access_log):
         app = create_app(settings, open_generator=open_generator)
         _Server(app, settings, listener, say).run(sockets=[listener])
 

@@ -14,7 +14,8 @@ from synth.serving.memory import Memory
 from synth.serving.rates import Rates
 from synth.serving.registry import Registry
 from synth.serving.settings import ServerSettings
-
+from synth.serving.telemetry import Telemetry
+from synth.serving.uploads import Decoder
 
 _MOST_WATCHERS = 256
 
@@ -28,6 +29,8 @@ class Services:
     engine: Engine
     memory: Memory
     rates: Rates
+    telemetry: Telemetry
+    decoder: Decoder
     jobs: Queue
     watchers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_WATCHERS))
     """Streams of events that may be open at once: each asks the data base twice a second."""

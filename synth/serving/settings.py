@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from synth.errors import ConfigError
 from synth.home import home, store_folder
 from synth.jobs.settings import JobSettings
+from synth.serving.access_log import LogForm
 from synth.serving.keys import check_rate
 
 
@@ -34,6 +35,10 @@ class ServerSettings(JobSettings):
     """Images that one client may have in a day, unless its key says otherwise; None: any number."""
     open_metrics: bool = False
     """/metrics needs no key."""
+    access_log: LogForm = "auto"
+    """json: a line of JSON on stderr for each request, warning and error; auto: unless that is a terminal."""
+    tracing: bool | None = None
+    """Send traces by OpenTelemetry; None: if there is OTEL_EXPORTER_OTLP_ENDPOINT to send them to."""
     allowed_hosts: str = ""
     """Names, separated by commas, that the header Host may have on loopback without keys."""
     allowed_origins: str = ""
@@ -44,13 +49,32 @@ class ServerSettings(JobSettings):
     max_response_bytes: int = Field(default=256 * 2**20, ge=1)
     """Raw pixels of one answer: count x height x width x channels."""
     max_bytes_in_flight: int = Field(default=2 * 2**30, ge=1)
-    """Memory of all answers that are waited for, made, encoded or sent: at the most several times their raw
-    pixels. Further requests are refused with 503."""
+    """Memory of all uploads that arrive, and of all answers that are waited for, made, encoded or sent: at
+    the most several times their raw pixels. Further requests are refused with 503."""
     max_body_bytes: int = Field(default=2**20, ge=1)
-    queue_limit: int = Field(default=64, ge=1)
+    """Of requests without images, and of all fields of an upload that are not images."""
+    max_upload_bytes: int = Field(default=64 * 2**20, ge=1)
+    """Of requests with images."""
+    max_image_bytes: int = Field(default=32 * 2**20, ge=1)
+    """Of each image in an upload."""
+    max_image_pixels: int = Field(default=2**24, ge=1)
+    """Width x height of each image in an upload. Decoding takes up to 17 bytes for each pixel, in up to four
+    threads at once."""
+    max_upload_pixels: int = Field(default=2**28, ge=1)
+    """Width x height of all images in an upload together: what decoding them may cost."""
+    upload_seconds: float = Field(default=120.0, gt=0)
+    """How long a client may take to send images."""
+    queue_limit: int = Field(default=1024, ge=1)
     """Requests that are waiting or running; further ones are refused with 503."""
-    max_loaded_models: int = Field(default=4, ge=1)
-    """Model versions kept on the device; the one unused for longest goes first."""
+    deadline_seconds: float = Field(default=60.0, gt=0)
+    """How long a request may take; clients may ask for less. What would take longer is refused with 503."""
+    max_model_bytes: int | None = Field(default=None, ge=1)
+    """Memory of all models that are loaded; the one unused for longest goes first. None: half of the memory
+    that is free when the server starts, 80 % on an accelerator."""
+    watch_seconds: float = Field(default=1.0, gt=0)
+    """How often the store is looked at for new versions."""
+    preload: str = ""
+    """Models, separated by commas, that are loaded at the start; until they are, the server is not ready."""
     workers: int = Field(default=1, ge=0, le=64)
     """Processes that do jobs; 0 where others do them (synth jobs work)."""
     max_images_per_job: int = Field(default=10_000_000, ge=1)

@@ -94,7 +94,7 @@ class Workers:
 
 
 def _environment(settings: ServerSettings) -> dict[str, str]:
-    """What the flags of the server have settled, for its workers; not among their arguments, which all see."""
+    """What the server's flags have settled, for its workers; arguments could be seen by everybody."""
     settled = {
         "SYNTH_STORE": str(settings.store.absolute()),
         "SYNTH_DEVICE": settings.device,

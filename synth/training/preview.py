@@ -8,8 +8,8 @@ from PIL import Image
 from synth.data.grid import grid
 from synth.families import get_family
 from synth.models.program import Program
-from synth.sampling.noise import draw_noise
 from synth.sampling.execution import to_uint8
+from synth.sampling.noise import draw_noise
 from synth.training.module import GeneratorModule
 
 _COLUMNS = 10

@@ -84,7 +84,7 @@ def test_an_unknown_model_is_answered_with_the_nearest_name(store, draft):
         store.open("./pets")
 
 
-@pytest.mark.parametrize("reference", ["pets@", "pets@0", "pets@new", "pets@1@1", "pets@-1"])
+@pytest.mark.parametrize("reference", ["pets@", "pets@0", "pets@New", "pets@1@1", "pets@-1"])
 def test_a_reference_that_cannot_be_read_is_refused(store, draft, reference):
     store.publish(draft, "pets")
     with pytest.raises(UsageError, match="NAME@latest"):
@@ -202,3 +202,48 @@ def test_a_store_below_a_file_is_a_storage_error(draft: Draft, tmp_path):
         Store(tmp_path / "file" / "store").publish(draft, "pets")
     with pytest.raises(StorageError, match="list models"):
         Store(tmp_path / "file").list()
+
+
+def test_an_alias_means_a_version_until_it_is_set_anew_or_removed(store, draft):
+    store.publish(draft, "pets"), store.publish(draft, "pets")
+    assert store.aliases("pets") == {}
+    assert store.set_alias("pets@1", "stable") == "pets@1"
+    assert store.open("pets@stable").card.reference == "pets@1"
+    assert store.set_alias("pets", "stable") == "pets@2"
+    assert store.open("pets@stable").card.reference == "pets@2"
+    store.remove_alias("pets", "stable")
+    assert store.aliases("pets") == {}
+    assert store.versions("pets") == [1, 2]
+
+
+def test_an_alias_goes_with_its_version_and_never_means_another(store, draft):
+    store.publish(draft, "pets"), store.publish(draft, "pets")
+    store.set_alias("pets@1", "old"), store.set_alias("pets@2", "new")
+    store.remove("pets@1")
+    assert store.aliases("pets") == {"new": 2}
+    with pytest.raises(NotFoundError, match=r"no alias 'old'\. Aliases: new\. Versions: 2"):
+        store.open("pets@old")
+
+
+@pytest.mark.parametrize("alias", ["latest", "3", "Stable", "-x", "", "a/b", "x" * 65])
+def test_what_cannot_be_an_alias_is_refused(store, draft, alias):
+    store.publish(draft, "pets")
+    with pytest.raises(ConfigError, match="'stable'"):
+        store.set_alias("pets", alias)
+    assert store.aliases("pets") == {}
+
+
+def test_damaged_aliases_are_an_error_that_names_the_file_and_do_not_hurt_versions(store, draft):
+    store.publish(draft, "pets")
+    (store.root / "pets" / "aliases.json").write_text('{"stable": "one"}')
+    with pytest.raises(ArtifactError, match=r"aliases\.json is not .* Delete it"):
+        store.open("pets@stable")
+    assert store.open("pets@1").card.reference == "pets@1"
+
+
+def test_unknown_names_and_aliases_are_not_found(store, draft):
+    store.publish(draft, "pets")
+    with pytest.raises(NotFoundError, match="no model 'pest'"):
+        store.set_alias("pest", "stable")
+    with pytest.raises(NotFoundError, match="It has none"):
+        store.remove_alias("pets", "stable")

@@ -82,3 +82,13 @@ def test_remove_of_a_name_takes_all_versions_only_when_told_so(run, store: Store
     outcome = run("models", "remove", "cats", "--yes", *options)
     assert outcome.code == (2 if left else 0)
     assert store.versions("cats") == left
+
+
+def test_an_alias_is_set_moved_and_removed(run, store: Store) -> None:
+    outcome = run("models", "alias", "cats@2", "stable")
+    assert (outcome.code, outcome.err) == (0, "cats@stable is cats@2.\n")
+    assert json.loads(run("models", "show", "cats@stable", "--json").out)["version"] == 2
+    wrong = run("models", "alias", "cats@2", "stable", "--remove")
+    assert (wrong.code, "synth models alias cats stable --remove" in wrong.err) == (2, True)
+    assert run("models", "alias", "cats", "stable", "--remove").code == 0
+    assert run("models", "show", "cats@stable").code == 2

@@ -3,13 +3,13 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
 
-import synth.data.decode as decoding
-from synth.data.decode import decode
+from synth.data.decode import check_size, decode
 from synth.data.pixels import content_id, over_white
 from synth.errors import UnreadableError
 
@@ -108,11 +108,24 @@ def test_of_an_animation_the_first_frame_is_used():
     assert decoded.changes == ("first of several frames used",)
 
 
-def test_an_image_bomb_is_refused_before_it_is_decoded(monkeypatch):
-    monkeypatch.setattr(decoding, "MAX_PIXELS", 47)
-    with pytest.raises(UnreadableError, match="8 x 6 pixels, above the limit"):
-        decode(encoded(Image.fromarray(GREY)))
-    monkeypatch.undo()
+@pytest.mark.parametrize("lossless", [False, True])
+def test_of_a_webp_file_not_even_the_decoder_is_made_before_its_size_is_checked(lossless):
+    exif = Image.Exif()
+    exif[0x010E] = "makes a WebP file an extended one"
+    for more in ({}, {"exif": exif}):
+        data = encoded(Image.fromarray(GREY), "WEBP", lossless=lossless, **more)
+        with pytest.raises(UnreadableError, match="8 x 6 pixels, above the limit"):
+            decode(data[:30] + bytes(len(data)), check=partial(check_size, most=47))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_the_size_is_checked_once(kind):
+    seen = []
+    decode(encoded(Image.fromarray(GREY), kind), check=lambda width, height: seen.append((width, height)))
+    assert seen == [(8, 6)]
+
+
+def test_an_image_bomb_is_refused():
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
     bomb = b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -121,6 +134,16 @@ def test_an_image_bomb_is_refused_before_it_is_decoded(monkeypatch):
     )
     with pytest.raises(UnreadableError):
         decode(bomb)
+
+
+def test_formats_and_animations_that_the_caller_does_not_take_are_refused():
+    frames = [Image.fromarray(COLOUR), Image.fromarray(255 - COLOUR)]
+    with pytest.raises(UnreadableError, match=r"is not an image \(PNG, WEBP\)"):
+        decode(encoded(frames[0], "JPEG"), formats=("PNG", "WEBP"))
+    for kind in ("PNG", "WEBP"):
+        moving = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+        with pytest.raises(UnreadableError, match="several frames"):
+            decode(moving, animated=False)
 
 
 def test_formats_outside_the_list_and_floating_point_are_refused():

@@ -33,7 +33,7 @@ def test_the_default_store_is_that_of_synth_home(artifacts, synth_home):
 
 @pytest.mark.parametrize(
     ("reference", "error"),
-    [("tois", NotFoundError), ("toys@9", NotFoundError), ("a/b", NotFoundError), ("toys@x", UsageError)],
+    [("tois", NotFoundError), ("toys@9", NotFoundError), ("a/b", NotFoundError), ("toys@X", UsageError)],
 )
 def test_a_reference_to_nothing_is_refused(artifacts, reference, error):
     with pytest.raises(error):

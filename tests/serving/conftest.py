@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,14 +10,18 @@ from pathlib import Path
 
 import pytest
 import torch
+import uvicorn
 from starlette.testclient import TestClient
+from torch import Tensor
 
 from synth.artifacts import Artifact, Draft, ImageInfo, ModelCard, Store
 from synth.batch import Batch, Fingerprint
 from synth.errors import UsageError
 from synth.labels import resolve_labels
 from synth.randomness import bits
+from synth.sampling.rows import Rows, Work
 from synth.serving import ServerSettings, create_app
+from synth.serving.server import bind
 
 CLASSES = ["cat", "dog", "owl"]
 
@@ -24,32 +29,47 @@ CLASSES = ["cat", "dog", "owl"]
 class FakeGenerator:
     """Random pixels by key, brighter with the class; ``before`` is called first, on the engine's thread."""
 
+    memory_bytes = 1000
+
     def __init__(self, artifact: Artifact, before: Callable[[], object] = lambda: None) -> None:
         artifact.weights()  # a damaged artifact shows itself as it does to the real one
         self.card: ModelCard = artifact.card
         self._before = before
 
-    def generate(self, count, *, labels="any", seed=0, start=0, mode="fast", **parameters) -> Batch:
-        self._before()
+    def plan(self, count, *, labels, seed, start, mode, images, parameters) -> Work:
         if unknown := parameters.keys() - {"temperature"}:
             raise UsageError(f"There is no parameter {sorted(unknown)[0]!r}. Parameters: temperature.")
-        image, classes = self.card.image, self.card.classes
+        if images is not None:
+            raise UsageError(f"{self.card.reference} makes images from nothing; it cannot translate.")
         index = torch.arange(count) + start
-        numbers = resolve_labels(labels, classes=classes, index=index, seed=seed)
-        pixels = bits(seed, index, 0, image.channels * image.height * image.width) % 200
-        if numbers is not None:
-            pixels = pixels + 10 * numbers[:, None]
+        numbers = resolve_labels(labels, classes=self.card.classes, index=index, seed=seed)
+        return Work(Rows.of(seed, index, numbers), seed, mode, {"temperature": 1.0, **parameters})
+
+    def run(self, rows, mode, parameters, *, wanted=None) -> Tensor:
+        self._before()
+        image = self.card.image
+        pixels = bits(rows.seed, rows.index, 0, image.channels * image.height * image.width) % 200
+        if rows.labels is not None:
+            pixels = pixels + 10 * rows.labels[:, None]
+        return pixels.to(torch.uint8).reshape(len(rows), image.channels, image.height, image.width)
+
+    def batch(self, work: Work, pixels: Tensor) -> Batch:
+        card = self.card
         return Batch(
-            images=pixels.to(torch.uint8).reshape(count, image.channels, image.height, image.width),
-            labels=numbers,
-            index=index,
-            seed=seed,
-            fingerprint=Fingerprint(
-                self.card.reference, self.card.digest, torch.__version__, "cpu", "32", mode
-            ),
-            classes=classes,
-            parameters={"temperature": 1.0, **parameters},
+            pixels,
+            work.rows.labels,
+            work.rows.index,
+            work.seed,
+            Fingerprint(card.reference, card.digest, torch.__version__, "cpu", "32", work.mode),
+            classes=card.classes,
+            parameters=work.parameters,
         )
+
+    def cost(self, count, mode="fast") -> float:
+        return 0.0
+
+    def best_bucket(self, mode="fast") -> int:
+        return 64
 
 
 class Gate:
@@ -117,6 +137,30 @@ def serve(store: Store) -> Iterator[Callable[..., TestClient]]:
 
 
 @pytest.fixture
+def listen(store: Store) -> Iterator[Callable[..., str]]:
+    """Starts a server on a real socket and returns its address; settings are given by name."""
+    with ExitStack() as running:
+
+        def start(open_generator=FakeGenerator, **settings: object) -> str:
+            given = ServerSettings(
+                **{"store": store.root, "keys": store.root / "keys.json", "port": 0, **settings}
+            )
+            listener = running.enter_context(bind(given))
+            app = create_app(given, open_generator=open_generator)
+            config = uvicorn.Config(
+                app, log_config=None, access_log=False, lifespan="on", server_header=False
+            )
+            server = uvicorn.Server(config)
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+            thread.start()
+            running.callback(thread.join)
+            running.callback(setattr, server, "should_exit", True)
+            return "http://{}:{}".format(*listener.getsockname())
+
+        yield start
+
+
+@pytest.fixture
 def client(pets: Artifact, serve: Callable[..., TestClient]) -> TestClient:
     """A server that has the model pets."""
     return serve()
@@ -137,3 +181,20 @@ def publish() -> Callable[..., Artifact]:
 @pytest.fixture
 def fake_generator() -> type[FakeGenerator]:
     return FakeGenerator
+
+
+@pytest.fixture
+def play(store: Store, pets: Artifact) -> Callable[..., None]:
+    """Runs a scenario, an async function, on a server's application."""
+
+    def run(scenario, open_generator=FakeGenerator, **settings: object) -> None:
+        values = {"store": store.root, "keys": store.root / "keys.json", **settings}
+        app = create_app(ServerSettings(**values), open_generator=open_generator)
+
+        async def whole() -> None:
+            async with asyncio.timeout(30), app.router.lifespan_context(app):
+                await scenario(app)
+
+        asyncio.run(whole())
+
+    return run

@@ -21,7 +21,7 @@ def wait() -> None:
 
 
 run(
-    load_settings(store=sys.argv[1], port=0, workers=0),
+    load_settings(store=sys.argv[1], port=0, access_log="off", workers=0),
     say=lambda line: print(line, file=sys.stderr, flush=True),
     open_generator=lambda artifact: FakeGenerator(artifact, wait),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import tarfile
 
 import pytest
@@ -57,7 +58,9 @@ def test_the_archive_holds_the_files_sorted_of_nobody_and_at_no_time(client, url
     with tarfile.open(fileobj=io.BytesIO(answer.content)) as tar:
         members = tar.getmembers()
         assert [member.name for member in members] == sorted(files)
-        assert {(member.mtime, member.uid, member.uname, member.mode) for member in members} == {(0, 0, "", 0o644)}
+        assert {(member.mtime, member.uid, member.uname, member.mode) for member in members} == {
+            (0, 0, "", 0o644)
+        }
         for member in members:
             assert tar.extractfile(member).read() == files[member.name].read_bytes()
     assert len(answer.content) % tarfile.RECORDSIZE == 0
@@ -67,7 +70,7 @@ def test_every_part_is_a_part_of_the_whole(client, url):
     whole = client.get(url).content
     size = len(whole)
     cuts = sorted({0, 1, 511, 512, 513, 1023, 1024, 2000, *range(0, size, 997), size - 10_240, size - 1})
-    for start, after in zip(cuts, cuts[1:], strict=False):
+    for start, after in itertools.pairwise(cuts):
         part = client.get(url, headers={"Range": f"bytes={start}-{after - 1}"})
         assert part.status_code == 206
         assert part.headers["Content-Range"] == f"bytes {start}-{after - 1}/{size}"
@@ -79,12 +82,21 @@ def test_open_and_last_parts_are_understood_and_what_is_no_range_is_passed_over(
     whole = client.get(url).content
     size = len(whole)
     for header, start, stop in [
-        ("bytes=100-", 100, size), ("bytes=-700", size - 700, size), ("bytes=0-0", 0, 1), ("BYTES=5-9", 5, 10),
+        ("bytes=100-", 100, size), ("bytes=-700", size - 700, size), ("bytes=0-0", 0, 1),
+        ("BYTES=5-9", 5, 10),
         (f"bytes=9-{10**17}", 9, size), (f"bytes=-{10**17}", 0, size),
     ]:  # fmt: skip
         part = client.get(url, headers={"Range": header})
         assert (part.status_code, part.content == whole[start:stop]) == (206, True), header
-    for header in ("bytes=5-4", "bytes=1-2,4-5", "bytes=x-", "bytes=-", "lines=1-2", "bytes=" + "9" * 40 + "-", ""):
+    for header in (
+        "bytes=5-4",
+        "bytes=1-2,4-5",
+        "bytes=x-",
+        "bytes=-",
+        "lines=1-2",
+        "bytes=" + "9" * 40 + "-",
+        "",
+    ):
         part = client.get(url, headers={"Range": header})
         assert (part.status_code, len(part.content)) == (200, size), header
 
@@ -137,7 +149,8 @@ def test_what_has_no_data_set_is_404(client, queue, synth_home):
     client.put("/v1/jobs/model", json={"kind": "train", "family": "vae", "data": "digits", "name": "x"})
     queue.succeed(queue.claim("w", KINDS), {"model": "x@1"}, None)
     for id, says in [
-        ("nobody", "There is no job"), ("waiting", "is cancelled"), ("gone", "no longer there"), ("model", "(train)"),
+        ("nobody", "There is no job"), ("waiting", "is cancelled"), ("gone", "no longer there"),
+        ("model", "(train)"),
     ]:  # fmt: skip
         answer = client.get(f"/v1/datasets/{id}/archive")
         assert (answer.status_code, says in answer.json()["detail"]) == (404, True)

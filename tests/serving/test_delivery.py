@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 
 import pytest
 from fastapi import FastAPI
 
-from synth.serving import ServerSettings, create_app
+from synth.errors import DeviceError
 from synth.serving.forms import FORMS
 
 URL = "/v1/images/generations"
@@ -21,7 +20,14 @@ NEED = ASK["count"] * FORMS["raw"].memory(IMAGE_BYTES)
 class Client:
     """One request on its way, and the messages that were taken of the answer."""
 
-    def __init__(self, app: FastAPI, body: dict[str, object], *, reads: bool = True) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        body: dict[str, object],
+        *,
+        reads: bool = True,
+        headers: dict[str, str] | None = None,
+    ) -> None:
         self.messages: list[dict[str, object]] = []
         self.waiting = asyncio.Event()
         """Set when the application asks whether the client is still there."""
@@ -40,7 +46,10 @@ class Client:
             "raw_path": URL.encode(),
             "query_string": b"",
             "root_path": "",
-            "headers": [(b"content-type", b"application/json")],
+            "headers": [
+                (b"content-type", b"application/json"),
+                *((name.lower().encode(), value.encode()) for name, value in (headers or {}).items()),
+            ],
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 2),
         }
@@ -73,22 +82,6 @@ class Client:
         self.messages.append(message)
 
 
-@pytest.fixture
-def play(store, pets, fake_generator) -> Callable[..., None]:
-    """Runs a scenario, an async function, on a server's application."""
-
-    def run(scenario, open_generator=fake_generator, **settings: object) -> None:
-        app = create_app(ServerSettings(store=store.root, **settings), open_generator=open_generator)
-
-        async def whole() -> None:
-            async with asyncio.timeout(30), app.router.lifespan_context(app):
-                await scenario(app)
-
-        asyncio.run(whole())
-
-    return run
-
-
 def test_answers_that_are_not_read_are_counted_until_their_client_has_gone(play):
     async def scenario(app: FastAPI) -> None:
         idle = Client(app, ASK, reads=False)
@@ -118,9 +111,17 @@ def test_answers_that_are_not_read_are_counted_until_their_client_has_gone(play)
 def test_an_answer_is_counted_before_it_is_made_and_an_error_gives_its_memory_back(
     play, gate, fake_generator
 ):
+    def fail_once() -> None:
+        gate()
+        if not failed:
+            failed.append(True)
+            raise DeviceError("The device is out of order.")
+
+    failed: list[bool] = []
+
     async def scenario(app: FastAPI) -> None:
-        wrong = Client(app, ASK | {"parameters": {"warmth": 1}})
-        await wrong.waiting.wait()
+        wrong = Client(app, ASK)
+        assert await asyncio.to_thread(gate.entered.wait, 30)
         refused = Client(app, ASK)
         await refused.task
         assert refused.status == 503
@@ -131,22 +132,23 @@ def test_an_answer_is_counted_before_it_is_made_and_an_error_gives_its_memory_ba
         await accepted.task
         assert accepted.status == 200
 
-    play(scenario, lambda artifact: fake_generator(artifact, gate), max_bytes_in_flight=NEED)
+    play(scenario, lambda artifact: fake_generator(artifact, fail_once), max_bytes_in_flight=NEED)
 
 
-def test_what_a_client_left_in_the_queue_is_never_run_and_makes_room(play, gate, fake_generator):
-    seeds = []
+def test_what_a_client_left_in_the_queue_is_never_computed_and_makes_room(play, gate, fake_generator):
+    seeds = set()
 
     class Recorder(fake_generator):
-        def generate(self, count, *, seed=0, **options):
-            seeds.append(seed)
-            return super().generate(count, seed=seed, **options)
+        def run(self, rows, *arguments, **options):
+            seeds.update(rows.seed.tolist())
+            return super().run(rows, *arguments, **options)
 
     async def scenario(app: FastAPI) -> None:
         first = Client(app, ASK | {"seed": 1})
         assert await asyncio.to_thread(gate.entered.wait, 30)
         second = Client(app, ASK | {"seed": 2})
-        await second.waiting.wait()
+        while app.state.services.engine.waiting_requests < 2:
+            await asyncio.sleep(0)
         second.gone.set()
         await second.task
         assert second.messages == []
@@ -155,7 +157,8 @@ def test_what_a_client_left_in_the_queue_is_never_run_and_makes_room(play, gate,
         gate.open.set()
         await asyncio.gather(first.task, third.task)
         assert (first.status, third.status) == (200, 200)
-        assert seeds == [1, 3]
+        assert seeds == {1, 3}
+        assert app.state.services.engine.counters.rows_dropped == ASK["count"]
 
     play(scenario, lambda artifact: Recorder(artifact, gate), queue_limit=2)
 
@@ -164,12 +167,71 @@ def test_a_long_answer_is_sent_in_pieces_so_that_the_server_can_wait_for_the_cli
     async def scenario(app: FastAPI) -> None:
         client = Client(app, ASK | {"count": 4096, "format": "tar"})
         await client.task
-        assert client.headers[b"content-length"] == str(len(client.content)).encode()
         assert client.headers[b"content-type"] == b"application/x-tar"
-        assert len(client.messages) > 10
-        assert max(len(message["body"]) for message in client.messages[1:]) <= 2**18
+        sizes = [len(message["body"]) for message in client.messages[1:]]
+        assert len(sizes) > 10
+        assert max(sizes) < 2**19
+        assert min(sizes[:-2]) >= 2**18
 
     play(scenario)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_long_answer_begins_before_it_is_finished_and_is_broken_off_if_it_cannot_be(
+    play, gate, fake_generator, caplog, fails
+):
+    def hold_the_second() -> None:
+        batches.append(True)
+        if len(batches) == 2:
+            gate()
+            if fails:
+                raise DeviceError("The device is out of order.")
+
+    batches: list[bool] = []
+
+    async def scenario(app: FastAPI) -> None:
+        client = Client(app, ASK | {"count": 4000, "format": "tar"})
+        assert await asyncio.to_thread(gate.entered.wait, 30)
+        while not client.messages:
+            await asyncio.sleep(0)
+        assert client.status == 200
+        gate.open.set()
+        await client.task
+        assert client.messages[-1].get("more_body", False) == fails  # where it fails the end is never sent
+        assert ("was broken off: The device is out of order." in caplog.text) == fails
+        assert app.state.services.engine.waiting_requests == 0
+        assert app.state.services.memory.used == 0
+
+    class Large(fake_generator):
+        def best_bucket(self, mode="fast") -> int:
+            return 2000
+
+    play(scenario, lambda artifact: Large(artifact, hold_the_second))
+
+
+def test_a_deadline_that_passes_is_504_and_one_that_cannot_be_kept_503(play, gate, fake_generator):
+    async def scenario(app: FastAPI) -> None:
+        late = Client(app, ASK, headers={"X-Synth-Deadline-Seconds": "0.01"})
+        await late.task
+        assert (late.status, json.loads(late.content)["code"]) == (504, "deadline")
+        hopeless = Client(app, ASK | {"count": 4000}, headers={"X-Synth-Deadline-Seconds": "0.001"})
+        await hopeless.task
+        assert (hopeless.status, json.loads(hopeless.content)["code"]) == (503, "overloaded")
+        assert int(hopeless.headers[b"retry-after"]) >= 1
+        gate.open.set()
+
+    class Slow(fake_generator):
+        def cost(self, count, mode="fast") -> float:
+            return count * 1e-6
+
+    play(scenario, lambda artifact: Slow(artifact, gate))
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "soon", "nan", "inf", ""])
+def test_a_deadline_that_is_no_time_is_refused(client, seconds):
+    answer = client.post(URL, json={"count": 1}, headers={"X-Synth-Deadline-Seconds": seconds})
+    assert answer.status_code == 422
+    assert "X-Synth-Deadline-Seconds" in answer.json()["detail"]
 
 
 def test_more_than_the_memory_there_is_can_never_be_had(play):

@@ -57,6 +57,7 @@ def test_the_description_tells_forms_errors_and_examples(client):
         "application/x-tar",
         "application/x-npz",
         "application/octet-stream",
+        "multipart/mixed",
     }
     assert {"404", "406", "413", "415", "422", "500", "503"} <= set(route["responses"])
     assert "Retry-After" in route["responses"]["503"]["headers"]

@@ -31,8 +31,9 @@ def test_a_job_is_made_once_under_the_clients_id_and_pins_the_model(client, stor
     job = made.json()
     assert (job["state"], job["kind"], job["pinned"]["model"]) == ("queued", "generate", "pets@1")
     assert job["request"] | {"labels": None} == {
-        "kind": "generate", "model": "pets", "count": 12, "labels": None, "seed": 0, "start": 0, "mode": "fast",
-        "parameters": {}, "format": "imagefolder", "image_format": "png", "quality": 95, "shard_size": 1000,
+        "kind": "generate", "model": "pets", "count": 12, "labels": None, "seed": 0, "start": 0,
+        "mode": "fast", "parameters": {}, "format": "imagefolder", "image_format": "png", "quality": 95,
+        "shard_size": 1000,
     }  # fmt: skip
     assert client.get(f"{JOBS}/mine").json() == job
 
@@ -96,7 +97,8 @@ def test_a_body_that_cannot_be_used_is_refused_with_a_remedy_and_makes_no_job(cl
 @pytest.mark.parametrize(
     ("content", "status"),
     [
-        (b"", 422), (b"[]", 422), (b"{", 422), (b'"text"', 422), (b'{"kind": NaN}', 422), (b'{"kind": ["train"]}', 422),
+        (b"", 422), (b"[]", 422), (b"{", 422), (b'"text"', 422), (b'{"kind": NaN}', 422),
+        (b'{"kind": ["train"]}', 422),
         (json.dumps(TRAIN | {"settings": {"x": float("nan")}}).encode(), 422),
         (json.dumps(TRAIN | {"settings": {"x": "\ud800"}}).encode(), 422),
         (json.dumps(BODY | {"labels": "\ud800\0"}).encode(), 422),
@@ -157,7 +159,8 @@ def test_jobs_are_listed_in_pages_and_by_state_and_kind(client):
 
 def test_unknown_jobs_are_404_on_every_route(client):
     for method, path in [
-        ("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("POST", "/retry"), ("GET", "/events"), ("GET", "/preview"),
+        ("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("POST", "/retry"), ("GET", "/events"),
+        ("GET", "/preview"),
     ]:  # fmt: skip
         answer = client.request(method, f"{JOBS}/nobody{path}")
         assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
@@ -327,8 +330,9 @@ def test_a_client_that_goes_away_ends_its_stream_of_events(client, queue, quick)
             sent.append(message)
 
         scope = {
-            "type": "http", "method": "GET", "path": f"{JOBS}/a/events", "query_string": b"", "app": client.app,
-            "headers": [(b"host", b"localhost")], "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "type": "http", "method": "GET", "path": f"{JOBS}/a/events", "query_string": b"",
+            "app": client.app, "headers": [(b"host", b"localhost")],
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
         }  # fmt: skip
         await client.app(scope, receive, send)
 

@@ -27,6 +27,17 @@ def test_an_empty_store_has_no_models_and_is_ready(serve):
     assert (ready.status_code, ready.json()) == (200, {"status": "ready", "models": 0, "damaged": 0})
 
 
+def test_a_server_is_not_ready_while_models_are_loaded_that_it_is_to_have(client, monkeypatch):
+    registry = client.app.state.services.registry
+    cold = {"pets": "it is being loaded"}
+    monkeypatch.setattr(type(registry), "cold", property(lambda self: cold))
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+    assert "pets: it is being loaded" in answer.json()["detail"]
+    cold.clear()
+    assert client.get("/readyz").status_code == 200
+
+
 def test_models_are_told_with_their_latest_version(store, serve, publish):
     first, _, _ = publish(store, "pets"), publish(store, "pets"), publish(store, "clouds", classes=None)
     client = serve()
@@ -50,10 +61,13 @@ def test_a_version_that_is_no_number_is_422(client):
     assert client.get("/v1/models/pets/versions/new").status_code == 422
 
 
-def test_a_new_version_is_there_without_a_restart(client, store, publish):
+def test_a_new_version_is_there_without_a_restart(pets, serve, store, publish):
+    client = serve(watch_seconds=0.001)
     assert client.post(URL, json={"seed": 1}).headers["X-Synth-Model"] == "pets@1"
     publish(store, "pets")
-    assert client.post(URL, json={"seed": 1}).headers["X-Synth-Model"] == "pets@2"
+    while client.post(URL, json={"seed": 1}).headers["X-Synth-Model"] != "pets@2":
+        pass  # the old one serves until the new one is loaded
+    assert client.get("/v1/models/pets").json()["serving"] == "pets@2"
     assert client.post(URL, json={"model": "pets@1"}).headers["X-Synth-Model"] == "pets@1"
 
 
@@ -65,7 +79,7 @@ def test_a_damaged_model_is_reported_and_does_not_hurt_the_others(store, serve, 
     assert (answer.status_code, answer.json()["code"]) == (503, "damaged-artifact")
     assert "weights.safetensors" in answer.json()["detail"]
     told = client.get("/v1/models/pets")
-    assert (told.status_code, told.json()["status"]) == (200, "damaged")
+    assert (told.status_code, told.json()["status"]) == (200, "failed")
     assert "weights.safetensors" in told.json()["error"]
     assert client.post(URL, json={"model": "birds"}).status_code == 200
     assert client.get("/readyz").json() == {"status": "ready", "models": 1, "damaged": 1}
@@ -75,7 +89,7 @@ def test_a_model_without_a_manifest_is_reported(store, serve, publish):
     artifact = publish(store, "pets")
     (artifact.path / "manifest.json").unlink()
     client = serve()
-    assert client.get("/v1/models").json()["models"][0]["status"] == "damaged"
+    assert client.get("/v1/models").json()["models"][0]["status"] == "failed"
     assert client.post(URL, json={}).status_code == 503
 
 
@@ -87,14 +101,14 @@ def test_a_repaired_model_is_loaded(store, serve, publish, damage, tmp_path):
     assert client.post(URL, json={}).status_code == 503
     shutil.copytree(tmp_path / "copy", artifact.path, dirs_exist_ok=True)
     assert client.post(URL, json={}).status_code == 200
-    assert client.get("/v1/models/pets").json()["status"] == "available"
+    assert client.get("/v1/models/pets").json()["status"] == "loaded"
 
 
 def test_the_welcome_page_names_the_models_and_loads_nothing(client):
     page = client.get("/")
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "pets@1" in page.text
-    assert "http://testserver/v1/images/generations" in page.text
+    assert "http://localhost/v1/images/generations" in page.text
     assert "src=" not in page.text
 
 

@@ -94,15 +94,16 @@ def test_an_unknown_model_is_404_with_the_known_ones(client):
     assert "Models: pets" in problem(client.post(URL, json={"model": "pest"}), 404, "not-found")
     assert "Versions: 1" in problem(client.post(URL, json={"model": "pets@2"}), 404, "not-found")
     assert problem(client.post(URL, json={"model": "../pets/1"}), 404, "not-found")
-    assert "NAME@3" in problem(client.post(URL, json={"model": "pets@x"}), 422, "invalid-request")
+    assert "NAME@3" in problem(client.post(URL, json={"model": "pets@X"}), 422, "invalid-request")
 
 
 def test_a_path_is_never_opened(client, pets):
     assert problem(client.post(URL, json={"model": str(pets.path)}), 404, "not-found")
 
 
-def test_the_model_must_be_said_if_there_are_several(client, store, publish):
+def test_the_model_must_be_said_if_there_are_several(pets, serve, store, publish):
     publish(store, "birds")
+    client = serve()
     assert "birds, pets" in problem(client.post(URL, json={}), 422, "invalid-request")
 
 

@@ -17,6 +17,7 @@ def test_over_the_rate_is_429_with_retry_after_and_others_are_not_affected(pets,
     assert answers[0].headers["RateLimit-Policy"] == '"requests";q=2;w=60'
     assert answers[0].headers["RateLimit"].startswith('"requests";r=1;t=')
     assert answers[2].json()["code"] == "rate-exceeded"
+    assert answers[2].headers["RateLimit"].startswith('"requests";r=0;t=')
     assert 1 <= int(answers[2].headers["Retry-After"]) <= 60
     assert client.get("/v1/models", headers={"X-API-Key": fast}).status_code == 200
     assert client.get("/livez").status_code == 200

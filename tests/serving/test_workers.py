@@ -23,6 +23,7 @@ def server(tiny, tmp_path, synth_home, monkeypatch) -> Iterator[subprocess.Popen
     tiny.fit(tiny.source(tmp_path / "toys.npz"), name="toys")
     monkeypatch.setenv("SYNTH_LEASE_SECONDS", "1")
     monkeypatch.setenv("SYNTH_DEVICE", "cpu")
+    monkeypatch.setenv("SYNTH_ACCESS_LOG", "off")
     process = subprocess.Popen(
         [sys.executable, "-m", "synth", "serve", "--port", "0"], stderr=subprocess.PIPE, text=True
     )
@@ -59,11 +60,16 @@ def test_a_job_goes_on_though_its_worker_is_killed_and_the_server_stops_its_work
                     continue
                 data = json.loads(text.removeprefix("data: "))
                 seen.append(data.get("state", "progress"))
-                if killed is None and 0 < data.get("done", 0):
+                if killed is None and data.get("done", 0) > 0:
                     (killed,) = children(server.pid)
                     os.kill(killed, signal.SIGKILL)
         assert "A worker has ended (signal 9)" in server.stderr.readline()
-        assert [state for state in seen if state != "progress"] == ["queued", "running", "running", "succeeded"]
+        assert [state for state in seen if state != "progress"] == [
+            "queued",
+            "running",
+            "running",
+            "succeeded",
+        ]
         job = client.get("/v1/jobs/mine").json()
         assert (job["attempt"], job["result"]["count"], job["result"]["files"]) == (2, 600, 200)
         whole = client.get(job["archive"])

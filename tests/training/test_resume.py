@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import errno
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,6 +42,44 @@ def stopped(tiny, source, listen):
     with pytest.raises(InterruptedRunError):
         tiny.fit(source, reporter=listen(48, lambda: os.kill(os.getpid(), signal.SIGINT)))
     return latest_run("toy")
+
+
+@pytest.fixture
+def full_disk(tmp_path, monkeypatch) -> Callable[[Path], None]:
+    """Makes the next write of a file fail as on a full disk, by having it opened as the device for that.
+
+    Nothing is ever created or replaced where that device should be: where it is missing or another thing,
+    these tests bring one of their own, which takes an administrator, or are skipped.
+    """
+    own = tmp_path / "full"
+    with contextlib.suppress(OSError):
+        os.mknod(own, stat.S_IFCHR | 0o600, os.makedev(1, 7))
+    device = next(filter(gives_enospc, (own, Path("/dev/full"))), None)
+    if device is None:
+        pytest.skip("needs the device /dev/full, which is missing here or another thing")
+    really_open = os.open
+
+    def fill(path: Path) -> None:
+        def open_full(name, flags, *arguments, **options):
+            if str(name).startswith(str(path)):
+                monkeypatch.setattr(os, "open", really_open)
+                return really_open(device, os.O_WRONLY)
+            return really_open(name, flags, *arguments, **options)
+
+        monkeypatch.setattr(os, "open", open_full)
+
+    return fill
+
+
+def gives_enospc(path: Path) -> bool:
+    if not path.is_char_device():
+        return False
+    try:
+        with open(os.open(path, os.O_WRONLY), "wb", buffering=0) as file:
+            file.write(b"x")
+    except OSError as error:
+        return error.errno == errno.ENOSPC
+    return False
 
 
 @pytest.fixture
@@ -274,9 +316,9 @@ def test_a_finished_run_can_be_made_longer_and_a_stop_in_between_is_no_end(tiny,
     assert artifact.manifest.training.images_seen == 192
 
 
-def test_a_full_disk_while_saving_leaves_the_state_before(tiny, source, listen):
+def test_a_full_disk_while_saving_leaves_the_state_before(tiny, source, listen, full_disk):
     def fill() -> None:
-        (latest_run("toy").path / "state.pt.new").symlink_to("/dev/full")
+        full_disk(latest_run("toy").state_file)
 
     with pytest.raises(StorageError, match=r"Cannot save the training state in .*: the disk is full"):
         tiny.fit(source, reporter=listen(48, fill))
@@ -286,8 +328,8 @@ def test_a_full_disk_while_saving_leaves_the_state_before(tiny, source, listen):
     assert tiny.fit(source, resume=True).manifest.training.images_seen == 96
 
 
-def test_a_full_disk_while_logging_is_said_in_one_sentence(tiny, source, stopped):
-    (stopped.path / "metrics.csv.new").symlink_to("/dev/full")
+def test_a_full_disk_while_logging_is_said_in_one_sentence(tiny, source, stopped, full_disk):
+    full_disk(stopped.path / "metrics.csv")
     with pytest.raises(StorageError, match=r"Cannot write the log in .*: the disk is full"):
         tiny.fit(source, resume=True)
     assert tiny.fit(source, resume=True).manifest.reference == "toy@1"

@@ -1,0 +1,1 @@
+"""What ``benchmarks/serving.py`` needs: servers, clients and what is measured with them."""

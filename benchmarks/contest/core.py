@@ -1,0 +1,62 @@
+"""The sampler core alone, in a process of its own: images per second, with and without a busy neighbour."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import time
+from pathlib import Path
+
+from synth.sampling import Sampler
+
+_LARGE = 512
+_PERIOD_SECONDS = 0.005
+
+
+def main() -> None:
+    """Print a JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--artifact", type=Path, required=True)
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--seconds", type=float, required=True, help="of each measurement")
+    parser.add_argument("--neighbour", type=float, default=0.0, help="share of a processor that it takes")
+    options = parser.parse_args()
+    sampler = Sampler.open(options.artifact, device=options.device)
+    sampler.generate(_LARGE)
+    found = {
+        "images_per_second": rate(sampler, _LARGE, options.seconds),
+        "by_16_per_second": rate(sampler, 16, options.seconds),
+        "bucket": sampler.best_bucket(),
+    }
+    if options.neighbour:
+        busy = multiprocessing.get_context("spawn").Process(
+            target=burn, args=(options.neighbour,), daemon=True
+        )
+        busy.start()
+        rate(sampler, _LARGE, 1.0)  # while it starts
+        found["beside_clients_per_second"] = rate(sampler, _LARGE, options.seconds)
+        busy.kill()
+    print(json.dumps(found))
+
+
+def rate(sampler: Sampler, count: int, seconds: float) -> float:
+    """Images per second of one call after the other."""
+    made, began = 0, time.perf_counter()
+    while time.perf_counter() < began + seconds:
+        sampler.generate(count, start=made)
+        made += count
+    return made / (time.perf_counter() - began)
+
+
+def burn(share: float) -> None:
+    """Take a share of a processor, in pieces of some milliseconds as clients do, until killed."""
+    while True:
+        end = time.perf_counter() + share * _PERIOD_SECONDS
+        while time.perf_counter() < end:
+            pass
+        time.sleep((1 - min(share, 0.99)) * _PERIOD_SECONDS)
+
+
+if __name__ == "__main__":
+    main()

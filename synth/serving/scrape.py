@@ -1,0 +1,67 @@
+"""``/metrics``: what the server counts, for Prometheus."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+from synth.serving.metrics import Metrics
+from synth.serving.services import InjectedServices, Services
+
+router = APIRouter(tags=["health"])
+
+_EXAMPLE = """# HELP synth_queue_samples Samples that wait for the device.
+# TYPE synth_queue_samples gauge
+synth_queue_samples 128.0
+"""
+_ANSWER: dict[str, Any] = {
+    "description": "In Prometheus' text format.",
+    "content": {"text/plain": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+}
+
+
+@router.get("/metrics", response_class=Response, responses={200: _ANSWER})
+async def metrics(services: InjectedServices) -> Response:
+    """What the server counts, for Prometheus: queue, batches, device time, images, problems, models."""
+    return Response(services.telemetry.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def watch(metrics: Metrics, services: Services) -> None:
+    """Show what engine, memory and registry know whenever the metrics are asked for."""
+    engine, memory, registry = services.engine, services.memory, services.registry
+    counters = engine.counters
+    read = metrics.read
+    read("gauge", "synth_queue_samples", "Samples that wait for the device.", lambda: engine.waiting_rows)
+    read("gauge", "synth_queue_requests", "Requests that wait or run.", lambda: engine.waiting_requests)
+    read(
+        "gauge",
+        "synth_backlog_seconds",
+        "Predicted device time of all that waits or runs.",
+        lambda: engine.backlog_seconds,
+    )
+    read(
+        "counter",
+        "synth_device_seconds",
+        "Time that batches took on the device.",
+        lambda: counters.device_seconds,
+    )
+    read("counter", "synth_images", "Images that were made.", lambda: counters.rows)
+    read(
+        "counter",
+        "synth_images_for_nobody",
+        "Of those made: their clients had gone by then.",
+        lambda: counters.rows_for_nobody,
+    )
+    read(
+        "counter",
+        "synth_images_cancelled",
+        "Images that were asked for and never made, since their clients had gone.",
+        lambda: counters.rows_dropped,
+    )
+    read("gauge", "synth_bytes_in_flight", "Memory that answers on their way hold.", lambda: memory.used)
+    read("gauge", "synth_bytes_in_flight_limit", "The most that they may hold.", lambda: memory.limit)
+    read("gauge", "synth_models_loaded", "Models in memory.", lambda: len(registry.loaded))
+    read("gauge", "synth_model_bytes", "Memory of a loaded model.", lambda: registry.loaded, label="model")

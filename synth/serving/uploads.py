@@ -1,0 +1,205 @@
+"""Uploads: forms with images, received and decoded under limits.
+
+No file is written, and no path or address that a client names is ever opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Literal
+
+import numpy as np
+import torch
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from starlette.requests import ClientDisconnect
+from torch import Tensor
+
+from synth.artifacts import ImageInfo
+from synth.data.decode import check_size, decode
+from synth.data.images import fit
+from synth.errors import UnreadableError, UsageError
+from synth.machine import worker_threads
+from synth.serving.memory import Reservation
+from synth.serving.multipart import File, Form, FormLimits, FormReader, MalformedBodyError
+from synth.serving.problems import TooLargeError
+from synth.serving.settings import ServerSettings
+
+Fit = Literal["resize"]
+"""What is done to images of another size than the model's: as training does, see ``load_images``."""
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+"""The content decides, whatever the name or the type that a file is sent with."""
+
+_MOST_THREADS = 4
+_BLOCK = 16
+"""Files that a thread decodes before it is the next request's turn."""
+_NAMED = 10
+"""Files at fault after which no more are looked at."""
+
+_MOST_SCANS = 100
+# Each scan of a progressive JPEG goes over all pixels, however few bytes it has; ten or so are usual.
+_SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
+
+
+class UploadTimeoutError(UsageError):
+    """The client took too long to send a body."""
+
+    status = 408
+    code = "upload-timeout"
+    title = "The upload took too long"
+
+
+async def read_form(
+    request: Request, settings: ServerSettings, *, texts: Sequence[str], files: str, held: Reservation
+) -> Form:
+    """The form in the body of a request, which nobody else may have begun to read.
+
+    Args:
+        texts, files: names of the fields, see ``FormReader``.
+        held: grows as the body arrives. ``BodyLimitMiddleware`` bounds it.
+
+    Raises:
+        UnsupportedMediaError, MalformedBodyError, TooLargeError, RequestValidationError: see ``FormReader``;
+            MalformedBodyError also if the client goes away.
+        UploadTimeoutError: it took longer than ``upload_seconds``.
+        OverloadError: there is no memory left for it.
+    """
+    reader = FormReader(
+        request.headers.get("content-type", ""),
+        texts=texts,
+        files=files,
+        limits=FormLimits(
+            files=settings.max_images_per_request,
+            file_bytes=settings.max_image_bytes,
+            text_bytes=settings.max_body_bytes,
+        ),
+    )
+    try:
+        async with asyncio.timeout(settings.upload_seconds):
+            async for piece in request.stream():
+                held.grow(len(piece))
+                reader.write(piece)
+    except TimeoutError:
+        raise UploadTimeoutError(
+            f"The body was not there within {settings.upload_seconds:g} s. Send fewer images at a time."
+        ) from None
+    except ClientDisconnect:
+        raise MalformedBodyError("The client went away before all of the body was there.") from None
+    return reader.finish()
+
+
+class Decoder:
+    """Decodes the images of uploads in a few threads that all requests share, in turns."""
+
+    def __init__(self, *, image_pixels: int, upload_pixels: int) -> None:
+        """``image_pixels``: the most of one image. ``upload_pixels``: of one request."""
+        self._image_pixels, self._upload_pixels = image_pixels, upload_pixels
+        self._threads = min(_MOST_THREADS, worker_threads())
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="decode")
+
+    async def decode(self, files: Sequence[File], image: ImageInfo, fit: Fit | None, *, field: str) -> Tensor:
+        """uint8 [N, C, H, W]: the files (at least one) in the shape of a model's images.
+
+        Colour becomes grey, or grey is repeated, as in training. If the caller is cancelled, no more than
+        what is being decoded is finished. It takes N x C x H x W bytes besides the files.
+
+        Raises:
+            RequestValidationError: files that are no images of ``FORMATS``, damaged, animated, too large, or,
+                without ``fit``, of another size; ``field`` and their numbers say which.
+            TooLargeError: the images have too many pixels together.
+        """
+        job = _Job(files, image, fit, self._image_pixels, self._upload_pixels)
+        blocks = iter(range(0, len(files), _BLOCK))
+        loop = asyncio.get_running_loop()
+
+        async def work() -> None:
+            for begin in blocks:
+                await loop.run_in_executor(self._pool, job.decode, begin)
+
+        workers = [asyncio.ensure_future(work()) for _ in range(self._threads)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            job.stopped = True
+            for worker in workers:
+                worker.cancel()
+        if job.failures:
+            raise _unusable(job.failures, field)
+        return torch.from_numpy(job.images)
+
+    def close(self) -> None:
+        """Decode nothing more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Job:
+    """The images of one request. ``decode`` may run in several threads."""
+
+    def __init__(
+        self, files: Sequence[File], image: ImageInfo, fit: Fit | None, image_pixels: int, upload_pixels: int
+    ) -> None:
+        self.images = np.empty((len(files), image.channels, image.height, image.width), dtype=np.uint8)
+        self.failures: dict[int, str] = {}
+        """By number of the file."""
+        self.stopped = False
+        self._files, self._image, self._fit = files, image, fit
+        self._image_pixels, self._upload_pixels = image_pixels, upload_pixels
+        self._left = upload_pixels
+        self._lock = threading.Lock()
+
+    def decode(self, begin: int) -> None:
+        """One block of files; raises TooLargeError."""
+        for number in range(begin, min(begin + _BLOCK, len(self._files))):
+            if self.stopped or len(self.failures) >= _NAMED:
+                return
+            try:
+                self.images[number] = self._pixels(self._files[number].content)
+            except UnreadableError as error:
+                self.failures[number] = f"{self._files[number].name} {error}"
+
+    def _pixels(self, content: bytes) -> np.ndarray:
+        """uint8 [C, H, W], or [1, H, W] for grey."""
+        if content.startswith(b"\xff\xd8") and any(islice(_SCAN.finditer(content), _MOST_SCANS, None)):
+            raise UnreadableError(f"has more than {_MOST_SCANS} scans; save it anew")
+        pixels = decode(content, formats=FORMATS, check=self._check, animated=False).pixels
+        image = self._image
+        size = image.height, image.width
+        if self._fit is None and pixels.shape[:2] != size:
+            raise self._misfit(*pixels.shape[:2])
+        return fit(pixels, size, image.channels).transpose(2, 0, 1)
+
+    def _check(self, width: int, height: int) -> None:
+        """By the header: nothing has been decoded yet."""
+        image = self._image
+        check_size(width, height, self._image_pixels)
+        # Either way round: the picture may have been taken with the camera on its side.
+        if self._fit is None and {height, width} != {image.height, image.width}:
+            raise self._misfit(height, width)
+        with self._lock:
+            self._left -= width * height
+            if self._left < 0:
+                raise TooLargeError(
+                    f"The images have more than {self._upload_pixels:,} pixels together, the most that one "
+                    "request may have. Send fewer at a time, or smaller ones."
+                )
+
+    def _misfit(self, height: int, width: int) -> UnreadableError:
+        return UnreadableError(
+            f"is {height} x {width} (height x width), and the model takes {self._image.height} x "
+            f"{self._image.width}. Send fit=resize to have it resized, and cropped at the centre"
+        )
+
+
+def _unusable(failures: dict[int, str], field: str) -> RequestValidationError:
+    return RequestValidationError(
+        [
+            {"type": "value_error", "loc": ("body", field, number), "msg": message}
+            for number, message in sorted(failures.items())[:_NAMED]
+        ]
+    )

@@ -10,6 +10,7 @@ import synth
 from synth.cli.config import app as config_app
 from synth.cli.doctor import doctor
 from synth.cli.generate import generate
+from synth.cli.jobs import app as jobs_app
 from synth.cli.keys import app as keys_app
 from synth.cli.models import app as models_app
 from synth.cli.serve import serve
@@ -45,5 +46,6 @@ app.command("generate")(generate)
 app.command("serve")(serve)
 app.command("doctor")(doctor)
 app.add_typer(models_app, name="models")
+app.add_typer(jobs_app, name="jobs")
 app.add_typer(keys_app, name="keys")
 app.add_typer(config_app, name="config")

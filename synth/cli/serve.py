@@ -32,6 +32,9 @@ def serve(
     SIGTERM and Ctrl-C finish what was accepted, and exit with 0; a second Ctrl-C stops at once.
 
     The environment sets what the options do (SYNTH_PORT and so on), and all that docs/serving.md names.
+
+    Jobs are done by SYNTH_WORKERS processes (default 1) and kept in SYNTH_DATABASE (default
+    sqlite:///SYNTH_HOME/jobs.db).
     """
     from synth.serving.server import run
     from synth.serving.settings import load_settings

@@ -11,13 +11,25 @@ from fastapi import FastAPI
 import synth
 from synth.artifacts import Store
 from synth.sampling import Sampler, resolve_device, resolve_precision
-from synth.serving import generations, health, models, scrape, stream, translations, welcome
+from synth.serving import (
+    datasets,
+    generations,
+    health,
+    job_events,
+    jobs,
+    models,
+    scrape,
+    stream,
+    translations,
+    welcome,
+)
 from synth.serving.access_log import AccessLog
 from synth.serving.admission import AdmissionMiddleware
 from synth.serving.answers import GenerationAnswer
 from synth.serving.body_limit import BodyLimitMiddleware
 from synth.serving.documentation import describe
 from synth.serving.engine import Engine
+from synth.serving.job_views import body_types
 from synth.serving.loader import OpenGenerator
 from synth.serving.memory import Memory
 from synth.serving.observation import ObservationMiddleware
@@ -74,6 +86,7 @@ def create_app(
         await engine.shut_down(settings.drain_seconds)
         await registry.stop()
         decoder.close()
+        queue.database.close()
         await telemetry.shut_down()
 
     app = FastAPI(
@@ -87,12 +100,16 @@ def create_app(
     rates = Rates(rate=settings.rate, quota=settings.quota)
     memory = Memory(settings.max_bytes_in_flight)
     decoder = Decoder(image_pixels=settings.max_image_pixels, upload_pixels=settings.max_upload_pixels)
-    services = app.state.services = Services(settings, registry, engine, memory, rates, telemetry, decoder)
+    queue = settings.queue()
+    services = app.state.services = Services(
+        settings, registry, engine, memory, rates, telemetry, decoder, queue
+    )
     scrape.watch(telemetry.metrics, services)
-    for module in (welcome, health, scrape, models, generations, translations, stream):
+    routed = (welcome, health, scrape, models, generations, translations, stream, jobs, job_events, datasets)
+    for module in routed:
         app.include_router(module.router)
     install_problem_handlers(app)
-    describe(app, Problem, GenerationAnswer, GenerationRequest, public=PROBES, free=UNCOUNTED)
+    describe(app, Problem, GenerationAnswer, GenerationRequest, *body_types(), public=PROBES, free=UNCOUNTED)
     app.add_middleware(
         BodyLimitMiddleware,
         limit=settings.max_body_bytes,

@@ -9,9 +9,9 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from synth.fields import RequestBody
 from synth.serving.problem_table import MEANINGS, examples
 from synth.serving.problems import MEDIA_TYPE, Problem
-from synth.serving.requests import RequestBody
 
 _REFERENCE = "#/components/schemas/{model}"
 _METHODS = ("get", "put", "post", "delete", "patch")

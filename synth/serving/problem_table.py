@@ -13,6 +13,7 @@ from synth.errors import (
     SynthError,
     UsageError,
 )
+from synth.jobs.queue import JobMismatchError
 from synth.serving.authentication import UnauthorizedError
 from synth.serving.guard import ForeignOriginError, MisdirectedError
 from synth.serving.keys import KeyFileError
@@ -25,6 +26,7 @@ from synth.serving.problems import (
     TooLargeError,
     UnsupportedMediaError,
 )
+from synth.serving.ranges import RangeError
 from synth.serving.rates import RateError
 from synth.serving.residency import ModelBudgetError
 from synth.serving.uploads import UploadTimeoutError
@@ -72,12 +74,17 @@ EXAMPLES: list[tuple[type[SynthError], str]] = [
         "and start 0, 4096, 8192, ...: together they are the same images.",
     ),
     (UnsupportedMediaError, "Send the body as JSON, with the header Content-Type: application/json."),
+    (RangeError, "The answer has 10,240 bytes, and none of those asked for."),
     (
         MisdirectedError,
         "This server answers as localhost alone, and was asked as 'lab.example'. Use its address, name "
         "further hosts with SYNTH_ALLOWED_HOSTS, or make keys with synth keys create.",
     ),
     (UsageError, "/count: Input should be greater than or equal to 1, not 0."),
+    (
+        JobMismatchError,
+        "The job winter-coats was asked for with another body. Repeat that body, or choose another id.",
+    ),
     (LabelError, "There is no class 'cta' (did you mean 'cat'?)."),
     (RateError, "This client may send 100 requests in 60 seconds. Try again in 12 s."),
     (OverloadError, "The queue is full: 64 requests are waiting or running. Try again later."),

@@ -3,71 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Header
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictStr, model_validator
+from pydantic import Field, StrictStr, model_validator
 from starlette.types import Scope
 
 from synth.batch import Mode
+from synth.fields import Integer, LabelsField, ParametersField, RequestBody
 from synth.randomness import MAX_INDEX, MAX_SEED
 from synth.serving.settings import ServerSettings
-from synth.text import closest
 
 SEED_BITS = 53
 """Of seeds drawn by the server: every JSON reader, JavaScript's too, takes such integers without rounding."""
-
-# Parameters are handed to `generate` as keywords, beside these.
-_RESERVED = frozenset({"self", "count", "labels", "seed", "start", "mode"})
-
-
-class RequestBody(BaseModel):
-    """Base of all bodies."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_fields(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            for name in data:
-                if name not in cls.model_fields:
-                    raise ValueError(
-                        f"There is no field {name!r}{closest(str(name), cls.model_fields)}. "
-                        f"Fields: {', '.join(cls.model_fields)}"
-                    )
-        return data
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _check_labels(value: Any) -> Any:
-    """One message in place of one for each member of the union."""
-    if isinstance(value, str) or _is_count(value):
-        return value
-    if isinstance(value, dict) and all(_is_count(count) and count >= 0 for count in value.values()):
-        return value
-    if isinstance(value, list) and all(isinstance(label, str) or _is_count(label) for label in value):
-        return value
-    raise ValueError(
-        "Labels are 'any', 'balanced', a class name or number, counts such as "
-        '{"cat": 10, "dog": 30}, or a list with one class for each image'
-    )
-
-
-def _check_parameters(value: Any) -> Any:
-    if isinstance(value, dict):
-        for name in value:
-            if name in _RESERVED:
-                raise ValueError(f"{name!r} is no sampling parameter; set it as a field of the request")
-    return value
-
-
-Integer = Annotated[int, Field(strict=True)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-
 
 DEADLINE_HEADER = "X-Synth-Deadline-Seconds"
 
@@ -98,9 +46,7 @@ class GenerationRequest(RequestBody):
         description="NAME, NAME@latest, NAME@3 or NAME@ALIAS. May be left out if there is only one model.",
     )
     count: Integer = Field(default=1, ge=1, description="How many images.")
-    labels: Annotated[
-        str | Integer | dict[str, Integer] | list[str | Integer], BeforeValidator(_check_labels)
-    ] = Field(
+    labels: LabelsField = Field(
         default="any",
         description="'any' (drawn in the proportions of the training data), 'balanced', a class name or "
         'number for all, counts such as {"cat": 10, "dog": 30}, or a list with one class for each image.',
@@ -127,7 +73,7 @@ class GenerationRequest(RequestBody):
         description="Form of the answer: png, json, tar, npz, raw or multipart. If left out, Accept decides.",
         json_schema_extra={"enum": ["png", "json", "tar", "npz", "raw", "multipart", None]},
     )
-    parameters: Annotated[dict[str, Number], BeforeValidator(_check_parameters)] = Field(
+    parameters: ParametersField = Field(
         default_factory=dict, description="Sampling parameters of the model's family, by name."
     )
 

@@ -24,6 +24,7 @@ from synth.serving.loader import OpenGenerator
 from synth.serving.protocol import configure
 from synth.serving.services import Services
 from synth.serving.settings import ServerSettings
+from synth.serving.workers import Workers
 
 Say = Callable[[str], None]
 """Tells the user a line."""
@@ -85,26 +86,33 @@ class _Server(uvicorn.Server):
         super().__init__(configure(app))
         services = app.state.services
         assert isinstance(services, Services)
-        self._engine = services.engine
+        self._engine, self._jobs = services.engine, services.jobs
         self._settings = settings
         self._listener = listener
         self._say = say
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._workers: Workers | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self.started:
+            self._workers = Workers(self._settings, self._jobs, self._say)
+            self._workers.start()
             self._say(f"Serving {self._settings.store} at {_url(self._listener)} (Ctrl-C stops)")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         assert self._loop is not None
+        if self._workers is not None:
+            self._workers.terminate()
         deadline = self._loop.time() + self._settings.drain_seconds
         self._say("Stopping: what was accepted is finished first (Ctrl-C again stops at once).")
         await self._engine.shut_down(self._settings.drain_seconds)
         # What remains is encoding and sending; a client that does not read must not hold the server.
         self.config.timeout_graceful_shutdown = max(1, math.ceil(deadline - self._loop.time()))
         await super().shutdown(sockets)
+        if self._workers is not None:
+            await self._workers.stop(deadline - self._loop.time())
         if self.force_exit:  # uvicorn leaves the lifespan hanging then
             await self.lifespan.shutdown()
 
@@ -112,6 +120,8 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
         if self.force_exit and self._loop is not None:
             self._loop.call_soon_threadsafe(self._engine.abandon)
+            if self._workers is not None:
+                self._loop.call_soon_threadsafe(self._workers.kill)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

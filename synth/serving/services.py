@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from synth.jobs import Queue
 from synth.serving.engine import Engine
 from synth.serving.memory import Memory
 from synth.serving.rates import Rates
@@ -14,6 +16,8 @@ from synth.serving.registry import Registry
 from synth.serving.settings import ServerSettings
 from synth.serving.telemetry import Telemetry
 from synth.serving.uploads import Decoder
+
+_MOST_WATCHERS = 256
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,9 @@ class Services:
     rates: Rates
     telemetry: Telemetry
     decoder: Decoder
+    jobs: Queue
+    watchers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_WATCHERS))
+    """Streams of events that may be open at once: each asks the data base twice a second."""
 
 
 async def services_of(request: Request) -> Services:

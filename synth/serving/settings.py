@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from synth.errors import ConfigError
 from synth.home import home, store_folder
+from synth.jobs.settings import JobSettings
 from synth.serving.access_log import LogForm
 from synth.serving.keys import check_rate
 
 
-class ServerSettings(BaseSettings):
+class ServerSettings(JobSettings):
     """Every field may be set as ``SYNTH_<NAME>`` in the environment."""
 
     model_config = SettingsConfigDict(env_prefix="SYNTH_", frozen=True, env_ignore_empty=True)
@@ -75,6 +76,13 @@ class ServerSettings(BaseSettings):
     preload: str = "*"
     """Models, separated by commas, that are loaded at the start; until they are, the server is not ready.
     ``*``: the latest version of every name, as far as they can be loaded and the memory goes."""
+    workers: int = Field(default=1, ge=0, le=64)
+    """Processes that do jobs; 0 where others do them (synth jobs work)."""
+    max_images_per_job: int = Field(default=10_000_000, ge=1)
+    max_open_jobs: int = Field(default=1_000, ge=1)
+    """Jobs that are waiting or running; further ones are refused with 503."""
+    event_stream_seconds: float = Field(default=600.0, gt=0)
+    """After so long a stream of events ends; its client comes back and misses nothing."""
     drain_seconds: float = Field(default=30.0, ge=0)
     """At shutdown, how long accepted requests may take to finish."""
 

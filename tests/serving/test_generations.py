@@ -65,7 +65,7 @@ def test_the_description_tells_forms_errors_and_examples(client):
     for path in description["paths"].values():
         for operation in path.values():
             for status, answer in operation["responses"].items():
-                if status != "200":
+                if status >= "400":
                     assert list(answer["content"]) == ["application/problem+json"]
 
 

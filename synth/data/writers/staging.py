@@ -150,7 +150,7 @@ class Staging:
                 entry.unlink()
         for folder in (self.data, self.parts, self._shards):
             folder.mkdir()
-        record = PlanRecord(created=datetime.now(UTC), plan=dict(plan))
+        record = PlanRecord(created=_now(), plan=dict(plan))
         write_atomically(self._plan, record.model_dump_json(indent=2))
         return record
 
@@ -228,6 +228,12 @@ class Staging:
             if os.path.lexists(self.out / name) and not os.path.lexists(self._replaced / name):
                 os.replace(self.out / name, self._replaced / name)
         os.replace(retiring, self._replaced / "retired.json")
+
+
+def _now() -> datetime:
+    """The time, or that in SOURCE_DATE_EPOCH (reproducible-builds.org): then equal runs make equal files."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
 
 
 def finished_in(out: Path) -> DatasetManifest | None:

@@ -1,0 +1,62 @@
+"""Where a job keeps what it makes: ``SYNTH_HOME/jobs/ID/``."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from synth.artifacts.files import make_folder, storage_errors
+from synth.errors import OverloadError
+from synth.jobs.records import check_id
+
+
+class JobBusyError(OverloadError):
+    """Another worker still has its hands in the folder, though the job is no longer its own."""
+
+    code = "job-busy"
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """``dataset`` of a generate job, ``runs`` of a train job, ``preview.png`` of either."""
+
+    path: Path
+
+    @staticmethod
+    def of(jobs: Path, id: str) -> JobFolder:
+        """The folder of a job; UsageError where the id is none."""
+        return JobFolder(jobs / check_id(id))
+
+    @property
+    def dataset(self) -> Path:
+        """The data set, once it is complete."""
+        return self.path / "dataset"
+
+    @property
+    def runs(self) -> Path:
+        """Training runs: state, logs and previews."""
+        return self.path / "runs"
+
+    @property
+    def preview(self) -> Path:
+        """A picture of what is being made."""
+        return self.path / "preview.png"
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder and keep other workers out; the kernel lets go when the process ends.
+
+        Raises JobBusyError if a worker that lost the job has not noticed that yet.
+        """
+        with storage_errors("start the job", self.path):
+            make_folder(self.path)
+            handle = (self.path / ".lock").open("ab")
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise JobBusyError(f"Another worker is still at work in {self.path}.") from None
+            yield

@@ -1,0 +1,60 @@
+"""The table of kinds of jobs: the one place where a new kind is added.
+
+Each entry names, as ``module:attribute`` and imported only when used:
+
+    body   the pydantic type of the request, a JobBody
+    run    ``(task: Task) -> Mapping``: does the work in the worker and returns the job's result
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from synth.errors import NotFoundError
+from synth.text import closest
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of job; the attributes are import paths, see the module's docstring."""
+
+    name: str
+    summary: str
+    body: str
+    run: str
+
+    def load(self, part: str) -> Any:
+        """Import one part: ``body`` or ``run``."""
+        module_name, attribute = str(getattr(self, part)).split(":")
+        return getattr(importlib.import_module(module_name), attribute)
+
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            name="generate",
+            summary="a labelled data set from a trained model",
+            body="synth.jobs.bodies:GenerateBody",
+            run="synth.jobs.generate:run",
+        ),
+        Kind(
+            name="train",
+            summary="a generator trained on a built-in data set, or on one made by a job",
+            body="synth.jobs.bodies:TrainBody",
+            run="synth.jobs.train:run",
+        ),
+    )
+}
+
+
+def get_kind(name: str) -> Kind:
+    """The kind of that name, or NotFoundError with the names that exist."""
+    try:
+        return KINDS[name]
+    except KeyError:
+        raise NotFoundError(
+            f"There is no kind of job {name!r}{closest(name, KINDS)}. Kinds: {', '.join(KINDS)}."
+        ) from None

@@ -79,24 +79,36 @@ def main() -> None:
         found: dict[str, list[Any]] = {contender.name: [] for contender in chosen}
         for number in range(rounds):
             for contender in chosen:
-                one = measure(contender, site, settings[contender.name], extent, number)
-                if contender.name == "ours":
-                    one["core"] = core_alone(site, settings["ours"], extent.seconds, busiest(one))
-                found[contender.name].append(one)
-                say(number, contender, one)
-    lines, pairs = table(found)
+                found[contender.name] += one_round(contender, site, settings, extent, number)
+            lines, pairs = table(found)
+            if not options.quick and options.only is None:
+                figures = {
+                    "extent": asdict(extent),
+                    "settings": settings,
+                    "tried": tried,
+                    "table": [asdict(line) for line in lines],
+                    "saturated": pairs,
+                    "rounds": found,
+                }
+                write_result("serving" if device == "cpu" else f"serving-{device}", figures)
     print(markdown(lines), flush=True)
-    if not options.quick and options.only is None:
-        name = "serving" if device == "cpu" else f"serving-{device}"
-        figures = {
-            "extent": asdict(extent),
-            "settings": settings,
-            "tried": tried,
-            "table": [asdict(line) for line in lines],
-            "saturated": pairs,
-            "rounds": found,
-        }
-        write_result(name, figures)
+
+
+def one_round(
+    contender: Contender, site: Site, settings: Mapping[str, Settings], extent: Extent, number: int
+) -> list[dict[str, Any]]:
+    """What one server comes to; nothing, said aloud, where another than ours breaks down."""
+    try:
+        one = measure(contender, site, settings[contender.name], extent, number)
+    except ServerError as error:
+        if contender.name == "ours":
+            raise
+        print(f"round {number}, {contender.name}: broke down: {error}", flush=True)
+        return []
+    if contender.name == "ours":
+        one["core"] = core_alone(site, settings["ours"], extent.seconds, busiest(one))
+    say(number, contender, one)
+    return [one]
 
 
 def choose(only: str | None, quick: bool) -> list[Contender]:

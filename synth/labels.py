@@ -11,6 +11,7 @@ A request is one of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -123,10 +124,16 @@ def resolve_labels(
 
 
 def _draw(index: Tensor, seed: int, classes: int, proportions: Sequence[float] | None) -> Tensor:
-    weights = torch.tensor(proportions or [1.0] * classes, dtype=torch.float64, device=index.device)
-    edges = torch.cumsum(weights / weights.sum(), dim=0).to(torch.float32)
+    edges = _edges(tuple(proportions or [1.0] * classes)).to(index.device)
     draw = uniforms(seed, index, _STREAM, 1)[:, 0]
     return torch.searchsorted(edges, draw, right=True).clamp_(max=classes - 1)
+
+
+@lru_cache(maxsize=64)
+def _edges(proportions: tuple[float, ...]) -> Tensor:
+    """float32 [K]: where in [0, 1) each class ends."""
+    weights = torch.tensor(proportions, dtype=torch.float64)
+    return torch.cumsum(weights / weights.sum(), dim=0).to(torch.float32)
 
 
 def _from_counts(counts: Mapping[str, int], classes: Sequence[str], total: int) -> list[int]:

@@ -31,6 +31,9 @@ _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
+_LOW, _HALF = np.uint64(_MASK), np.uint64(32)
+_FACTORS = np.array(_MULTIPLIERS, dtype=np.uint64).reshape(2, 1, 1)
+_STEPS = np.array(_WEYL, dtype=np.uint64).reshape(2, 1, 1)
 MAX_SEED = 2**64 - 1
 MAX_INDEX = 2**63 - 1
 
@@ -116,14 +119,24 @@ def bits(seed: Seed, index: _Words, stream: int, count: int) -> _Words:
 
 
 def _bits_of_numpy(seed: np.ndarray | np.int64, index: np.ndarray, stream: int, count: int) -> np.ndarray:
+    """Philox once more, with the words side by side that are treated alike: fewer, larger operations."""
     blocks = -(-count // 4)
-    rows, keys = index.reshape(-1, 1), np.reshape(seed, (-1, 1))
-    columns = np.arange(blocks, dtype=np.int64).reshape(1, -1)
-    words = philox(
-        (columns, np.full_like(columns, stream), rows & _MASK, (rows >> 32) & _MASK),
-        (keys & _MASK, (keys >> 32) & _MASK),
-    )
-    return np.stack(words, axis=-1).reshape(rows.shape[0], blocks * 4)[:, :count]
+    rows = index.reshape(-1, 1).astype(np.uint64)
+    keys = np.reshape(seed, (-1, 1)).astype(np.uint64)
+    even = np.empty((2, rows.shape[0], blocks), dtype=np.uint64)  # words 0 and 2, which are multiplied
+    odd = np.empty_like(even)  # words 1 and 3
+    even[0], even[1] = np.arange(blocks, dtype=np.uint64), rows & _LOW
+    odd[0], odd[1] = stream, rows >> _HALF
+    key = np.stack([keys & _LOW, keys >> _HALF])
+    for round_number in range(_ROUNDS):
+        if round_number:
+            key = (key + _STEPS) & _LOW
+        products = (even * _FACTORS)[::-1]
+        even = (products >> _HALF) ^ odd ^ key
+        odd = products & _LOW
+    words = np.empty((rows.shape[0], blocks, 2, 2), dtype=np.int64)
+    words[..., 0], words[..., 1] = np.moveaxis(even, 0, -1), np.moveaxis(odd, 0, -1)
+    return words.reshape(rows.shape[0], blocks * 4)[:, :count]
 
 
 def uniforms(seed: Seed, index: _Words, stream: int, count: int) -> _Words:

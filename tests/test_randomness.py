@@ -3,6 +3,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from synth.errors import UsageError
 from synth.randomness import (
@@ -180,3 +182,25 @@ def test_no_global_generator_is_touched():
     permutation(0, 0, 0, 4)
     assert torch.equal(torch_state, torch.get_rng_state())
     assert np.array_equal(numpy_state, np.random.get_state()[1])
+
+
+@given(
+    seed=st.integers(0, 2**64 - 1),
+    index=st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=5),
+    stream=st.integers(0, 2**32 - 1),
+    count=st.integers(1, 19),
+)
+def test_bits_are_those_of_the_plain_algorithm(seed, index, stream, count):
+    def low_and_high(value: int) -> tuple[np.ndarray, np.ndarray]:
+        return np.asarray([value & 0xFFFFFFFF]), np.asarray([value >> 32])
+
+    found = bits(seed, torch.tensor(index), stream, count)
+    for row, own in zip(found, index, strict=True):
+        words = [
+            word.item()
+            for block in range(-(-count // 4))
+            for word in philox(
+                (np.asarray([block]), np.asarray([stream]), *low_and_high(own)), low_and_high(seed)
+            )
+        ]
+        assert row.tolist() == words[:count]

@@ -88,7 +88,10 @@ class Server:
     def load(self, **fields: object) -> Figures:
         """What a load of these fields comes to; see ``contest.load.Load``."""
         load = Load(port=self.port, path=self._path, image_bytes=self._image_bytes, **fields)  # type: ignore[arg-type]
-        return Figures(**run_module("contest.load", json.dumps(asdict(load))))
+        try:
+            return Figures(**run_module("contest.load", json.dumps(asdict(load))))
+        except subprocess.CalledProcessError:
+            raise ServerError("The clients gave up; their traceback is above.") from None
 
     def metrics(self) -> dict[str, float]:
         """Samples of /metrics by name, those with the same name summed; empty where there is none."""

@@ -44,6 +44,8 @@ def saturated(ours: Sequence[Round], theirs: Sequence[Round], load: str) -> Satu
     """
     their_rates, their_p99 = medians(theirs, load, "images_per_second"), medians(theirs, load, "p99_ms")
     most = max(their_rates.values())
+    if not most:
+        return None
     best = min(clients for clients, rate in their_rates.items() if rate >= _NEARLY_MOST * most)
     our_rates, our_p99 = medians(ours, load, "images_per_second"), medians(ours, load, "p99_ms")
     fitting = [clients for clients, p99 in our_p99.items() if p99 <= their_p99[best]]
@@ -56,9 +58,14 @@ def saturated(ours: Sequence[Round], theirs: Sequence[Round], load: str) -> Satu
 def medians(rounds: Sequence[Round], load: str, figure: str) -> dict[int, float]:
     """By number of clients, over the rounds."""
     return {
-        clients: statistics.median(one[load][clients][figure] or float("inf") for one in rounds)
+        clients: statistics.median(_or_never(one[load][clients][figure]) for one in rounds)
         for clients in rounds[0][load]
     }
+
+
+def _or_never(latency: float | None) -> float:
+    """The latency of no answer at all is infinite."""
+    return float("inf") if latency is None else latency
 
 
 def table(rounds: Mapping[str, Sequence[Round]]) -> tuple[list[Line], dict[str, Any]]:

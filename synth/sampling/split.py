@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 
 def split(count: int, seconds: Mapping[int, float]) -> list[int]:
@@ -18,11 +19,18 @@ def split(count: int, seconds: Mapping[int, float]) -> list[int]:
     Returns:
         Sizes whose sum is at least ``count``; without the last one it is less.
     """
+    return list(_split(count, tuple(seconds.items())))
+
+
+@lru_cache(maxsize=4096)
+def _split(count: int, measured: tuple[tuple[int, float], ...]) -> tuple[int, ...]:
+    """Servers split the same few counts all the time."""
+    seconds = dict(measured)
     largest = max(seconds)
     # The cheapest bucket per sample carries whatever is far more than one bucket holds.
     bulk = min(seconds, key=lambda size: (seconds[size] / size, -size))
     repeats = max(0, (count - 2 * largest) // bulk)
-    return sorted([bulk] * repeats + _cheapest(count - repeats * bulk, seconds), reverse=True)
+    return tuple(sorted([bulk] * repeats + _cheapest(count - repeats * bulk, seconds), reverse=True))
 
 
 def _cheapest(count: int, seconds: Mapping[int, float]) -> list[int]:

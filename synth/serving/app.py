@@ -24,6 +24,7 @@ from synth.serving import (
     welcome,
 )
 from synth.serving.access_log import AccessLog
+from synth.serving.admission import AdmissionMiddleware
 from synth.serving.answers import GenerationAnswer
 from synth.serving.body_limit import BodyLimitMiddleware
 from synth.serving.documentation import describe
@@ -114,6 +115,8 @@ def create_app(
         limit=settings.max_body_bytes,
         paths={translations.PATH: settings.max_upload_bytes},
     )
+    image_paths = [f"/v1/images/{kind}" for kind in ("generations", "translations")] + ["/v1/stream"]
+    app.add_middleware(AdmissionMiddleware, engine=engine, settings=settings, paths=image_paths)
     add_security(app, settings, rates)
     app.add_middleware(ObservationMiddleware, telemetry=telemetry, log=AccessLog())
     app.add_middleware(RequestIdMiddleware)  # outermost: whatever answers, the answer has an id

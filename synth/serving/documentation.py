@@ -26,7 +26,7 @@ COMMON_HEADERS = {
 _TAGS = {
     "images": "Images, made or changed on demand.",
     "models": "What can be asked for.",
-    "jobs": "Long work that goes on without its client.",
+    "jobs": "Long work that goes on without its client, and what it has made.",
     "health": "For probes and monitoring.",
 }
 

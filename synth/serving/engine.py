@@ -16,11 +16,12 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor
 
-from synth.errors import OverloadError
+from synth.batch import Mode
+from synth.errors import DeviceError, OverloadError
 from synth.sampling import Sampler
 from synth.sampling.rows import Work
 from synth.serving.lanes import Bucket, Lanes
-from synth.serving.problems import DeadlineError
+from synth.serving.problems import DeadlineError, DeviceFailureError
 from synth.serving.telemetry import Telemetry
 from synth.serving.tickets import Ticket
 
@@ -28,6 +29,8 @@ EngineState = Literal["new", "ready", "draining", "stopped"]
 T = TypeVar("T")
 
 _LONGEST_RETRY_SECONDS = 60
+_TIMELY = 0.8
+"""Of the time until a deadline that is planned with: predictions err, and answers have to be sent, too."""
 
 
 @dataclass
@@ -67,6 +70,8 @@ class Engine:
         self._state: EngineState = "new"
         self._running_seconds = 0.0
         self.counters = Counters()
+        self.trouble: str | None = None
+        """Why nothing can be computed any more, if that is so."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="synth-engine", daemon=True)
 
@@ -119,6 +124,35 @@ class Engine:
         self._push(run)
         return await answer
 
+    def predict(self, sampler: Sampler, count: int, mode: Mode) -> float:
+        """Seconds of device time that ``count`` samples take by themselves."""
+        with self._grown:
+            return self._lanes.predict(sampler, count, mode)
+
+    def check(self, deadline: float | None, seconds: float = 0.0) -> None:
+        """Raise OverloadError if work of ``seconds`` of device time would not be accepted now."""
+        self._check_open()
+        backlog = self.backlog_seconds
+        retry = min(max(math.ceil(backlog), 1), _LONGEST_RETRY_SECONDS)
+        if len(self._held) >= self._limit:
+            raise OverloadError(
+                f"The queue is full: {self._limit} requests are waiting or running. Try again later.",
+                retry_after_seconds=retry,
+            )
+        assert self._loop is not None
+        needed = backlog + seconds
+        left = math.inf if deadline is None else deadline - self._loop.time()
+        if needed > _TIMELY * left:
+            raise OverloadError(
+                f"This would take about {needed:.1f} s, and its deadline is in {max(left, 0.0):.1f} s. Try "
+                "again later, ask for fewer images, or make it a job: POST /v1/jobs.",
+                retry_after_seconds=retry,
+            )
+
+    def _check_open(self) -> None:
+        if self._state != "ready":
+            raise OverloadError("The server is shutting down; ask another, or try again later.")
+
     @contextlib.contextmanager
     def accept(
         self,
@@ -143,7 +177,10 @@ class Engine:
         Reading the ticket raises DeadlineError once the deadline has passed, and what computing raises.
         """
         try:
-            self._admit(sampler, work, math.inf if continued else self._limit, deadline)
+            if continued:
+                self._check_open()
+            else:
+                self.check(deadline, self.predict(sampler, len(work), work.mode))
         except OverloadError:
             release()
             raise
@@ -189,27 +226,6 @@ class Engine:
                 self._lanes.drop(ticket)
             ticket.fail(OverloadError("The server stopped before this was finished."))
             self._let_go(ticket)
-
-    def _admit(self, sampler: Sampler, work: Work, limit: float, deadline: float | None) -> None:
-        if self._state != "ready":
-            raise OverloadError("The server is shutting down; ask another, or try again later.")
-        backlog = self.backlog_seconds
-        retry = min(max(math.ceil(backlog), 1), _LONGEST_RETRY_SECONDS)
-        if len(self._held) >= limit:
-            raise OverloadError(
-                f"The queue is full: {self._limit} requests are waiting or running. Try again later.",
-                retry_after_seconds=retry,
-            )
-        assert self._loop is not None
-        left = math.inf if deadline is None else deadline - self._loop.time()
-        with self._grown:
-            needed = backlog + self._lanes.predict(sampler, len(work), work.mode)
-        if needed > left:
-            raise OverloadError(
-                f"This would take about {needed:.1f} s, and its deadline is in {max(left, 0.0):.1f} s. Try "
-                "again later, ask for fewer images, or make it a job: POST /v1/jobs.",
-                retry_after_seconds=retry,
-            )
 
     def _push(self, call: Callable[[], None] | None) -> None:
         with self._grown:
@@ -274,6 +290,10 @@ class Engine:
         failure: Exception | None = None
         try:
             pixels = lane.sampler.run(bucket.rows, lane.mode, lane.parameters, wanted=lambda: _wanted(bucket))
+        except DeviceError as error:
+            failure = DeviceFailureError(str(error))
+            if isinstance(error.__cause__, torch.AcceleratorError):  # nothing on it can be trusted any more
+                self.trouble = str(error)
         except Exception as error:  # handed to those who wait for it, whatever it is
             failure = error
         ended = time.monotonic()

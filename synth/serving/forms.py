@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
-from synth.batch import Batch
+from synth.batch import Batch, Fingerprint
 from synth.serving.encoders import (
     Encoder,
     JsonEncoder,
@@ -56,13 +57,18 @@ def answer_headers(batch: Batch, form: Form) -> dict[str, str]:
         "X-Synth-Start": str(int(batch.index[0])),
         "X-Synth-Shape": f"{count},{height},{width},{channels}",
         "X-Synth-Dtype": "uint8",
-        "X-Synth-Fingerprint": json.dumps(batch.fingerprint.as_dict(), sort_keys=True),
+        "X-Synth-Fingerprint": _as_json(batch.fingerprint),
     }
     if batch.labels is not None:
         labels = ",".join(str(label) for label in batch.labels.tolist())
         if len(labels) <= _LONGEST_LABELS or not form.labels_in_body:
             headers["X-Synth-Labels"] = labels
     return headers
+
+
+@lru_cache(maxsize=256)
+def _as_json(fingerprint: Fingerprint) -> str:
+    return json.dumps(fingerprint.as_dict(), sort_keys=True)
 
 
 FORMS: dict[str, Form] = {

@@ -53,4 +53,6 @@ async def generate(
         mode=body.mode,
         parameters=body.parameters,
     )
-    return Delivery(services, order, form, deadline=deadline_of(services.settings, deadline_seconds))
+    return Delivery(
+        services, order, form, deadline=deadline_of(request.scope, services.settings, deadline_seconds)
+    )

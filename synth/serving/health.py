@@ -42,6 +42,8 @@ async def readyz(services: InjectedServices) -> Readiness:
     """Whether work is taken: 503 while the server starts, loads what it is to have loaded, or shuts down."""
     if services.engine.state != "ready":
         raise OverloadError(f"The server is not ready: its engine is {services.engine.state}.")
+    if services.engine.trouble is not None:
+        raise OverloadError(f"The server is not ready. {services.engine.trouble}")
     if cold := services.registry.cold:
         reasons = "; ".join(f"{reference}: {reason}" for reference, reason in cold.items())
         raise OverloadError(f"The server is not ready, since models are not loaded yet. {reasons}")

@@ -20,6 +20,7 @@ from synth.serving.keys import KeyFileError
 from synth.serving.multipart import MalformedBodyError
 from synth.serving.problems import (
     DeadlineError,
+    DeviceFailureError,
     NotAcceptableError,
     Problem,
     TooLargeError,
@@ -36,11 +37,11 @@ MEANINGS = {
     403: "A web page of another site sent the request, or the key is not good for this.",
     404: "There is no such thing here.",
     406: "No form of the answer fits Accept or format.",
-    409: "It is in a state that this does not fit.",
     408: "The body did not arrive in time.",
+    409: "It is in a state that this does not fit.",
     413: "More is asked for, or the body is longer, than one request may have.",
     415: "The body is not of a type that is taken here, or not declared as such.",
-    416: "The answer has no such part.",
+    416: "It has no such part; Content-Range tells how long it is.",
     421: "The server is not the host that the request names. Without keys it answers as localhost alone.",
     422: "The request cannot be used; the detail says why and what to do.",
     429: "The client has asked for more than its rate or quota allows: come back after Retry-After seconds.",
@@ -97,6 +98,7 @@ EXAMPLES: list[tuple[type[SynthError], str]] = [
         KeyFileError,
         "The server cannot read its keys, and lets nobody in until its administrator mends that.",
     ),
+    (DeviceFailureError, "The device cuda:0 failed (CUDA error: unknown error); restart the process."),
     (DeadlineError, "The deadline passed before the images were made."),
     (StorageError, "Cannot read the store: Input/output error."),
 ]

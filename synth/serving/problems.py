@@ -51,6 +51,14 @@ class DeadlineError(SynthError):
     title = "The deadline has passed"
 
 
+class DeviceFailureError(SynthError):
+    """The device failed while it computed; no fault of the request's."""
+
+    status = 503
+    code = "device-failed"
+    title = "The device has failed"
+
+
 class FieldProblem(BaseModel):
     """One field of the request that cannot be used."""
 

@@ -18,6 +18,8 @@ from synth.serving.residency import Lease, ModelBudgetError, Resident, key_of
 
 Status = Literal["loaded", "loading", "failed", "available"]
 
+ALL = "*"
+
 _log = logging.getLogger(__name__)
 
 
@@ -52,7 +54,10 @@ class Registry:
         watch_seconds: float = 1.0,
         preload: Sequence[str] = (),
     ) -> None:
-        """``preload``: references that are loaded from ``start`` on, and without which it is not warm."""
+        """``preload``: references that are loaded from ``start`` on, and without which it is not warm.
+
+        ALL is the latest version of every name, as far as they can be loaded and the memory goes.
+        """
         self._catalog = Catalog(store)
         self._loader = Loader(open_generator, call, max_bytes)
         self._residency = self._loader.residency
@@ -237,7 +242,7 @@ class Registry:
 
     async def _warm(self) -> None:
         """Try to load what is to be preloaded and is not loaded yet."""
-        references = list(self._cold)
+        references = [reference for reference in self._cold if reference != ALL]
         outcomes = await asyncio.gather(*map(self.lease, references), return_exceptions=True)
         for reference, outcome in zip(references, outcomes, strict=True):
             if isinstance(outcome, Lease):
@@ -245,6 +250,21 @@ class Registry:
                 del self._cold[reference]
             else:
                 self._cold[reference] = str(outcome)
+        if ALL in self._cold:
+            for name in self._catalog.snapshot.versions:
+                await self._warm_if_possible(name)
+            del self._cold[ALL]
+
+    async def _warm_if_possible(self, name: str) -> None:
+        version = self._catalog.snapshot.find(Reference.parse(name))
+        if version is None or version.artifact is None or self._residency.peek(key_of(version.artifact)):
+            return
+        loading = self._loader.load(version.artifact, keep=self._residency.residents())
+        [outcome] = await asyncio.gather(loading, return_exceptions=True)
+        if isinstance(outcome, Resident):
+            self._serving.setdefault(name, outcome)
+        else:
+            _log.warning("%s was not loaded at the start: %s", version.entry.reference, outcome)
 
     def _judged(self, entry: Entry) -> Entry:
         failure = None if entry.error is not None else self._loader.failure(entry.path)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Header
 from pydantic import Field, StrictStr, model_validator
+from starlette.types import Scope
 
 from synth.batch import Mode
 from synth.fields import Integer, LabelsField, ParametersField, RequestBody
@@ -16,10 +17,12 @@ from synth.serving.settings import ServerSettings
 SEED_BITS = 53
 """Of seeds drawn by the server: every JSON reader, JavaScript's too, takes such integers without rounding."""
 
+DEADLINE_HEADER = "X-Synth-Deadline-Seconds"
+
 DeadlineSeconds = Annotated[
     float | None,
     Header(
-        alias="X-Synth-Deadline-Seconds",
+        alias=DEADLINE_HEADER,
         ge=0.001,
         allow_inf_nan=False,
         description="How long the client waits for the images. What cannot be made by then is refused at "
@@ -28,10 +31,11 @@ DeadlineSeconds = Annotated[
 ]
 
 
-def deadline_of(settings: ServerSettings, seconds: float | None) -> float:
-    """When a request that arrives now is to be answered, by the running event loop's clock."""
+def deadline_of(scope: Scope, settings: ServerSettings, seconds: float | None) -> float:
+    """When a request is to be answered, counted from its arrival, by the running event loop's clock."""
+    arrived: float = scope["state"].get("arrived", asyncio.get_running_loop().time())
     limit = settings.deadline_seconds
-    return asyncio.get_running_loop().time() + (limit if seconds is None else min(seconds, limit))
+    return arrived + (limit if seconds is None else min(seconds, limit))
 
 
 class GenerationRequest(RequestBody):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter
@@ -26,7 +27,9 @@ _ANSWER: dict[str, Any] = {
 @router.get("/metrics", response_class=Response, responses={200: _ANSWER})
 async def metrics(services: InjectedServices) -> Response:
     """What the server counts, for Prometheus: queue, batches, device time, images, problems, models."""
-    return Response(services.telemetry.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    # In a thread: what is read may take a moment, such as a count in a data base.
+    text = await asyncio.to_thread(services.telemetry.metrics.text)
+    return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def watch(metrics: Metrics, services: Services) -> None:

@@ -21,6 +21,7 @@ from synth.serving.access_log import logs_on_stderr
 from synth.serving.app import create_app
 from synth.serving.keys import KeyFile
 from synth.serving.loader import OpenGenerator
+from synth.serving.protocol import configure
 from synth.serving.services import Services
 from synth.serving.settings import ServerSettings
 from synth.serving.workers import Workers
@@ -82,9 +83,7 @@ class _Server(uvicorn.Server):
     """Uvicorn, except that its socket stays open while work is finished, so that /readyz can say so."""
 
     def __init__(self, app: FastAPI, settings: ServerSettings, listener: socket.socket, say: Say) -> None:
-        # Logs go through the standard library's root logger: warnings and tracebacks to stderr.
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", server_header=False)
-        super().__init__(config)
+        super().__init__(configure(app))
         services = app.state.services
         assert isinstance(services, Services)
         self._engine, self._jobs = services.engine, services.jobs

@@ -36,8 +36,11 @@ class Services:
     """Streams of events that may be open at once: each asks the data base twice a second."""
 
 
-def services_of(request: Request) -> Services:
-    """The services of the application that answers ``request``."""
+async def services_of(request: Request) -> Services:
+    """The services of the application that answers ``request``.
+
+    Asynchronous, though it waits for nothing: FastAPI calls anything else in a thread.
+    """
     services = request.app.state.services
     assert isinstance(services, Services)
     return services

@@ -73,8 +73,9 @@ class ServerSettings(JobSettings):
     that is free when the server starts, 80 % on an accelerator."""
     watch_seconds: float = Field(default=1.0, gt=0)
     """How often the store is looked at for new versions."""
-    preload: str = ""
-    """Models, separated by commas, that are loaded at the start; until they are, the server is not ready."""
+    preload: str = "*"
+    """Models, separated by commas, that are loaded at the start; until they are, the server is not ready.
+    ``*``: the latest version of every name, as far as they can be loaded and the memory goes."""
     workers: int = Field(default=1, ge=0, le=64)
     """Processes that do jobs; 0 where others do them (synth jobs work)."""
     max_images_per_job: int = Field(default=10_000_000, ge=1)

@@ -160,7 +160,7 @@ class _Chunks:
         work, _ = await replace(self.chunk, start=self.chunk.start + done, count=size).plan(sampler)
         services.rates.take_images(self.scope, size)
         # Only the first chunk may be refused: a stream that was accepted has its turn like all others.
-        deadline = None if done else deadline_of(services.settings, None)
+        deadline = None if done else deadline_of(self.scope, services.settings, None)
         client = turn_of(self.scope)
         pixels = await services.engine.submit(
             sampler, work, client=client, deadline=deadline, continued=bool(done)

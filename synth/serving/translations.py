@@ -141,7 +141,9 @@ async def translate(
     settings = services.settings
     with services.memory.reserve(0) as held:
         form = await read_form(request, settings, texts=TEXTS, files=FILES, held=held)
-        deadline = deadline_of(settings, deadline_seconds)  # what it takes to send the images is not counted
+        # What it took the client to send the images is not counted.
+        request.state.arrived = asyncio.get_running_loop().time()
+        deadline = deadline_of(request.scope, settings, deadline_seconds)
         body = translation_request(form)
         answer = choose_form(body.format, ",".join(request.headers.getlist("accept")), body.count)
         with await services.registry.lease(body.model) as lease:

@@ -21,6 +21,7 @@ from synth.labels import resolve_labels
 from synth.randomness import bits
 from synth.sampling.rows import Rows, Work
 from synth.serving import ServerSettings, create_app
+from synth.serving.protocol import configure
 from synth.serving.server import bind
 
 CLASSES = ["cat", "dog", "owl"]
@@ -108,6 +109,11 @@ def make_artifact(
     return store.publish(draft, name)
 
 
+def basics(store: Store) -> dict[str, object]:
+    """Settings of the servers in tests, which load a model when they are asked for it."""
+    return {"store": store.root, "keys": store.root / "keys.json", "preload": ""}
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
@@ -126,7 +132,7 @@ def serve(store: Store) -> Iterator[Callable[..., TestClient]]:
 
         def start(open_generator=FakeGenerator, **settings: object) -> TestClient:
             app = create_app(
-                ServerSettings(**{"store": store.root, "keys": store.root / "keys.json", **settings}),
+                ServerSettings(**{**basics(store), **settings}),
                 open_generator=open_generator,
             )
             return running.enter_context(
@@ -142,15 +148,10 @@ def listen(store: Store) -> Iterator[Callable[..., str]]:
     with ExitStack() as running:
 
         def start(open_generator=FakeGenerator, **settings: object) -> str:
-            given = ServerSettings(
-                **{"store": store.root, "keys": store.root / "keys.json", "port": 0, **settings}
-            )
+            given = ServerSettings(**{**basics(store), "port": 0, **settings})
             listener = running.enter_context(bind(given))
             app = create_app(given, open_generator=open_generator)
-            config = uvicorn.Config(
-                app, log_config=None, access_log=False, lifespan="on", server_header=False
-            )
-            server = uvicorn.Server(config)
+            server = uvicorn.Server(configure(app))
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
             thread.start()
             running.callback(thread.join)
@@ -188,7 +189,7 @@ def play(store: Store, pets: Artifact) -> Callable[..., None]:
     """Runs a scenario, an async function, on a server's application."""
 
     def run(scenario, open_generator=FakeGenerator, **settings: object) -> None:
-        values = {"store": store.root, "keys": store.root / "keys.json", **settings}
+        values = {**basics(store), **settings}
         app = create_app(ServerSettings(**values), open_generator=open_generator)
 
         async def whole() -> None:

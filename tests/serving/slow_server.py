@@ -1,6 +1,7 @@
-"""Run by test_server.py in a process of its own: a server whose generator waits to be let go.
+"""Run by tests in a process of its own: a server whose generator may wait to be let go.
 
-Arguments: store, pipe that it writes to when it is asked for images, pipe that it then waits on.
+Arguments: store, and if it is to wait: pipe that it writes to when it is asked for images, pipe that it then
+waits on.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ FakeGenerator = runpy.run_path(str(Path(__file__).with_name("conftest.py")))["Fa
 
 
 def wait() -> None:
+    if len(sys.argv) == 2:
+        return
     Path(sys.argv[2]).write_text("asked")
     Path(sys.argv[3]).read_text()
 
 
 run(
-    load_settings(store=sys.argv[1], port=0, access_log="off", workers=0),
+    load_settings(store=sys.argv[1], port=0, workers=0, access_log="json" if len(sys.argv) == 2 else "off"),
     say=lambda line: print(line, file=sys.stderr, flush=True),
     open_generator=lambda artifact: FakeGenerator(artifact, wait),
 )

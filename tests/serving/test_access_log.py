@@ -3,8 +3,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import queue
+import socket
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 
 from synth.serving.access_log import AccessLog, logs_on_stderr
@@ -161,6 +165,41 @@ def test_an_error_is_logged_with_the_id_of_its_request(capsys):
     with logs_on_stderr("json"):
         asyncio.run(run())
     assert json.loads(capsys.readouterr().err)["request_id"] == "mine"
+
+
+def test_a_traceback_has_the_id_that_the_client_was_told(listen, pets, capsys):
+    def open_generator(artifact):
+        raise RuntimeError("the secret")
+
+    with logs_on_stderr("json"):
+        address = listen(open_generator)
+        answer = httpx2.post(address + URL, json={})
+        httpx2.get(address + "/livez")  # the error is logged after its answer was sent, and before this one's
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    [traceback] = [line for line in told if line.get("logger") == "uvicorn.error"]
+    assert "RuntimeError: the secret" in traceback["traceback"]
+    [access] = [line for line in told if line.get("path") == URL]
+    assert (access["status"], answer.status_code) == (500, 500)
+    assert traceback["request_id"] == access["request_id"] == answer.json()["request_id"]
+
+
+def test_a_client_that_hangs_up_is_499(listen, pets, gate, fake_generator, caplog):
+    class Ended(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            ended.put(json.loads(record.getMessage()))
+
+    ended: queue.Queue[dict[str, object]] = queue.Queue()
+    caplog.set_level(logging.INFO, logger="synth.access")
+    place = urlsplit(listen(lambda artifact: fake_generator(artifact, gate)))
+    logging.getLogger("synth.access").addHandler(handler := Ended())
+    try:
+        with socket.create_connection((place.hostname, place.port)) as connection:
+            head = f"POST {URL} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            connection.sendall(f"{head}Content-Length: 2\r\n\r\n{{}}".encode())
+            assert gate.entered.wait(30)
+        assert ended.get(timeout=30)["status"] == 499
+    finally:
+        logging.getLogger("synth.access").removeHandler(handler)
 
 
 @pytest.mark.parametrize(("form", "terminal", "written"), [

@@ -127,7 +127,7 @@ def test_an_answer_is_counted_before_it_is_made_and_an_error_gives_its_memory_ba
         assert refused.status == 503
         gate.open.set()
         await wrong.task
-        assert wrong.status == 422
+        assert wrong.status == 503
         accepted = Client(app, ASK)
         await accepted.task
         assert accepted.status == 200

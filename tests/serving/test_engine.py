@@ -8,7 +8,7 @@ import pytest
 
 from synth.errors import DeviceError, OverloadError
 from synth.serving.engine import Engine
-from synth.serving.problems import DeadlineError
+from synth.serving.problems import DeadlineError, DeviceFailureError
 from tests.serving.fakes import IndexSampler, values, work
 
 
@@ -226,7 +226,7 @@ def test_an_error_reaches_all_of_its_batch_and_nobody_else(gate):
             gate.open.set()
             outcomes = await asyncio.gather(first, *broken, return_exceptions=True)
             assert pixels(outcomes[0]) == [0]
-            assert [type(outcome) for outcome in outcomes[1:]] == [DeviceError, DeviceError]
+            assert [type(outcome) for outcome in outcomes[1:]] == [DeviceFailureError] * 2
             assert pixels(await engine.submit(sampler, work(1))) == [0]
             assert engine.waiting_rows == 0
         assert len(sampler.made) < 20  # what was left of the second broken one was not computed

@@ -201,9 +201,10 @@ def test_a_thousand_malformed_bodies_are_refused_as_documented_and_the_server_li
         met[mutate.__name__].add(status)
         where = f"{mutate.__name__} {number}: {status} {request.data[:300]!r} {body[:300]!r}"
         if not request.framed:
-            # No request to speak of: the HTTP parser answers by itself, or nobody is left to be answered.
+            # Who stops in the middle is not answered: he may have gone.
             assert status in (None, 400), where
-            continue
+            if status is None:
+                continue
         assert status in documented, where
         assert 400 <= status < 500, where
         assert headers["content-type"] == "application/problem+json", where

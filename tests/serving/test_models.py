@@ -38,6 +38,17 @@ def test_a_server_is_not_ready_while_models_are_loaded_that_it_is_to_have(client
     assert client.get("/readyz").status_code == 200
 
 
+def test_a_server_is_ready_once_the_models_of_its_store_are_loaded(pets, serve, gate, fake_generator):
+    client = serve(lambda artifact: (gate(), fake_generator(artifact))[1], preload="*")
+    cold = client.get("/readyz")
+    assert (cold.status_code, cold.json()["code"]) == (503, "overloaded")
+    assert client.get("/livez").status_code == 200
+    gate.open.set()
+    while client.get("/readyz").status_code != 200:
+        pass
+    assert client.get("/v1/models/pets").json()["status"] == "loaded"
+
+
 def test_models_are_told_with_their_latest_version(store, serve, publish):
     first, _, _ = publish(store, "pets"), publish(store, "pets"), publish(store, "clouds", classes=None)
     client = serve()

@@ -233,6 +233,29 @@ def test_what_is_preloaded_is_cold_until_it_is_loaded(store, publish):
     asyncio.run(scenario())
 
 
+def test_all_models_are_preloaded_as_far_as_they_can_be(store, publish, caplog):
+    def fail(artifact) -> None:
+        if artifact.manifest.name == "damaged":
+            raise ArtifactError("it is damaged")
+
+    for name in ("damaged", "one", "two", "three"):
+        publish(store, name)
+    publish(store, "one")
+    opener = Opener(fail)
+
+    async def scenario() -> None:
+        async with open_registry(store, opener, preload=["*"], watch_seconds=0.001) as registry:
+            assert registry.cold
+            registry.start()
+            await until(lambda: not registry.cold)
+            assert sorted(registry.loaded) == ["one@2", "three@1"]
+            assert await asked(registry, "one") == "one@2"
+
+    asyncio.run(scenario())
+    assert opener.opened == ["damaged@1", "one@2", "three@1"]  # two does not fit, and drives nobody out
+    assert "damaged@1 was not loaded at the start: it is damaged" in caplog.text
+
+
 def test_the_only_model_need_not_be_named(store, publish):
     async def scenario() -> None:
         async with open_registry(store, Opener()) as registry:

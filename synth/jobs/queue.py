@@ -132,6 +132,12 @@ class Queue:
         with self.database.reading() as session:
             return [as_job(row) for row in session.scalars(query)]
 
+    def counts(self) -> dict[str, int]:
+        """How many jobs there are in each state that has any."""
+        query = select(JobRow.state, func.count()).group_by(JobRow.state)
+        with self.database.reading() as session:
+            return {row[0]: row[1] for row in session.execute(query)}
+
     def events(self, id: str, *, after: int = 0, limit: int = 1_000) -> tuple[Job, Sequence[Event]]:
         """The job, and what happened to it after the event of that number; NotFoundError without a job."""
         with self.database.reading() as session:

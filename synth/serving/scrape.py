@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
+from synth.errors import SynthError
 from synth.serving.metrics import Metrics
 from synth.serving.services import InjectedServices, Services
 
@@ -66,5 +68,13 @@ def watch(metrics: Metrics, services: Services) -> None:
     )
     read("gauge", "synth_bytes_in_flight", "Memory that answers on their way hold.", lambda: memory.used)
     read("gauge", "synth_bytes_in_flight_limit", "The most that they may hold.", lambda: memory.limit)
+    read("gauge", "synth_jobs", "Jobs by state.", lambda: _jobs(services), label="state")
     read("gauge", "synth_models_loaded", "Models in memory.", lambda: len(registry.loaded))
     read("gauge", "synth_model_bytes", "Memory of a loaded model.", lambda: registry.loaded, label="model")
+
+
+def _jobs(services: Services) -> Mapping[str, float]:
+    try:
+        return services.jobs.counts()
+    except SynthError:  # it must not hide all else, and whoever asks for a job is told
+        return {}

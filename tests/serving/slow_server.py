@@ -24,7 +24,7 @@ def wait() -> None:
 
 
 run(
-    load_settings(store=sys.argv[1], port=0, workers=0, access_log="json" if len(sys.argv) == 2 else "off"),
+    load_settings(store=sys.argv[1], port=0, access_log="json" if len(sys.argv) == 2 else "off", workers=0),
     say=lambda line: print(line, file=sys.stderr, flush=True),
     open_generator=lambda artifact: FakeGenerator(artifact, wait),
 )

@@ -135,3 +135,11 @@ def test_metrics_need_a_key_unless_they_are_open(pets, serve, tmp_path):
     assert closed.get("/metrics").status_code == 401
     assert closed.get("/metrics", headers={"X-API-Key": token}).status_code == 200
     assert opened.get("/metrics").status_code == 200
+
+
+def test_jobs_are_counted_by_state(client):
+    for number in range(3):
+        client.put(f"/v1/jobs/job{number}", json={"kind": "generate", "model": "pets", "count": 2})
+    client.post("/v1/jobs/job0/cancel")
+    metrics = Scrape(client)
+    assert (metrics("synth_jobs", state="queued"), metrics("synth_jobs", state="cancelled")) == (2, 1)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from synth.artifacts import Artifact
+from synth.artifacts import Artifact, Draft, ImageInfo, Store
 from synth.families import get_family
+from synth.models.program import ImageShape
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +77,33 @@ class Tiny:
         recipe = self.recipe(family, **changes).model_dump(mode="json")
         names = {"batch_size", "images_seen", "precision", *self.SETTINGS[family], *changes}
         return [word for name in sorted(names) for word in ("--set", f"{name}={recipe[name]}")]
+
+    def untrained(self, store: Store, name: str = "toys") -> Artifact:
+        """A vae that has learnt nothing: grey 8 x 8 images of kind0 and kind1, in no time."""
+        classes = ["kind0", "kind1"]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            network = get_family("vae").load("network")(
+                self.SETTINGS["vae"], ImageShape(1, 8, 8), len(classes)
+            )
+        draft = Draft(
+            family="vae",
+            network=self.SETTINGS["vae"],
+            image=ImageInfo(channels=1, height=8, width=8),
+            classes=classes,
+            weights=network.state_dict(),
+            parameters=1,
+            recipe={},
+            source="nothing",
+            images=1,
+            images_seen=0,
+            seconds=0.0,
+            ids=["00" * 32],
+            class_counts=[1, 0],
+            pixel_mean=[0.5],
+            pixel_std=[0.2],
+        )
+        return store.publish(draft, name)
 
     def fit(self, source: str | Path, *, name: str = "toy", family: str = "vae", **options: Any) -> Artifact:
         """Train on the CPU; ``options`` are those of ``synth.fit``."""

@@ -15,7 +15,8 @@ from synth.errors import OverloadError, StorageError
 from synth.jobs import Queue
 from synth.serving.settings import ServerSettings
 
-_LONGEST_PAUSE = 60.0
+_COMMAND = (sys.executable, "-m", "synth.jobs.worker", "--supervised", "--name")
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _STEADY_SECONDS = 60.0
 """A worker that has lived so long was no failure at the start."""
 
@@ -55,7 +56,7 @@ class Workers:
 
     async def _supervise(self) -> None:
         loop = asyncio.get_running_loop()
-        pause = 1.0
+        pause = _FIRST_PAUSE
         while not self._stopping.is_set():
             name = f"{platform.node()[:60]}-{os.getpid()}-{secrets.token_hex(4)}"
             began = loop.time()
@@ -65,7 +66,7 @@ class Workers:
                     await asyncio.to_thread(self._queue.lapse, name)
             if self._stopping.is_set():
                 return
-            pause = 1.0 if loop.time() - began >= _STEADY_SECONDS else pause
+            pause = _FIRST_PAUSE if loop.time() - began >= _STEADY_SECONDS else pause
             self._say(f"A worker has ended ({_reason(code)}); another one starts in {pause:g} s.")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
@@ -73,8 +74,8 @@ class Workers:
 
     async def _live(self, name: str) -> int:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "synth.jobs.worker", "--supervised", "--name", name),
+            *_COMMAND,
+            name,
             stdin=asyncio.subprocess.PIPE,  # closed with this process, however it ends
             env=self._environment,
             start_new_session=True,  # Ctrl-C is for the server, which then stops its workers in order

@@ -112,9 +112,8 @@ def queue(open_queue: Callable[..., Queue]) -> Queue:
 @pytest.fixture(scope="session")
 def store(tiny, tmp_path_factory) -> Store:
     """With the model toys: grey 8 x 8 images of two classes."""
-    folder = tmp_path_factory.mktemp("jobs")
-    made = Store(folder / "store")
-    tiny.fit(tiny.source(folder / "toys.npz"), name="toys", store=made, runs=folder / "runs")
+    made = Store(tmp_path_factory.mktemp("jobs") / "store")
+    tiny.untrained(made)
     return made
 
 

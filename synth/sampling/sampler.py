@@ -32,7 +32,8 @@ WARMUP_SECONDS = 2.0
 class Sampler:
     """Makes images by key from one artifact on one device; see ``synth.sampling.Generator``.
 
-    A sampler belongs to one thread at a time. It keeps no state between calls.
+    A sampler belongs to one thread at a time, except for what ``concurrent`` says. It keeps no state between
+    calls.
     """
 
     def __init__(
@@ -87,6 +88,12 @@ class Sampler:
     def card(self) -> ModelCard:
         """Name, version, image shape, classes and origin of the model."""
         return self.artifact.card
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether several threads may call ``run`` at once: on a CPU, unless the code is compiled."""
+        tuning = self._core.tuning
+        return self.device.type == "cpu" and (tuning is None or tuning.method.engine == "eager")
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

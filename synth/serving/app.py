@@ -27,6 +27,7 @@ from synth.serving.access_log import AccessLog
 from synth.serving.admission import AdmissionMiddleware
 from synth.serving.answers import GenerationAnswer
 from synth.serving.body_limit import BodyLimitMiddleware
+from synth.serving.device import device_threads
 from synth.serving.documentation import describe
 from synth.serving.engine import Engine
 from synth.serving.job_views import body_types
@@ -68,7 +69,7 @@ def create_app(
     """
     telemetry = telemetry or open_telemetry(settings.tracing)
     device = resolve_device(settings.device)  # now, so that a server for one that is not there does not start
-    engine = Engine(queue_limit=settings.queue_limit, telemetry=telemetry)
+    engine = Engine(queue_limit=settings.queue_limit, threads=device_threads(device), telemetry=telemetry)
     registry = Registry(
         Store(settings.store),
         telemetry.metrics.counting_loads(open_generator or _sampler_opener(settings, device)),

@@ -5,11 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import threading
-import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -17,11 +13,12 @@ import torch
 from torch import Tensor
 
 from synth.batch import Mode
-from synth.errors import DeviceError, OverloadError
+from synth.errors import OverloadError
 from synth.sampling import Sampler
 from synth.sampling.rows import Work
-from synth.serving.lanes import Bucket, Lanes
-from synth.serving.problems import DeadlineError, DeviceFailureError
+from synth.serving.device import Counters, DeviceThreads
+from synth.serving.lanes import Bucket
+from synth.serving.problems import DeadlineError
 from synth.serving.telemetry import Telemetry
 from synth.serving.tickets import Ticket
 
@@ -33,47 +30,31 @@ _TIMELY = 0.8
 """Of the time until a deadline that is planned with: predictions err, and answers have to be sent, too."""
 
 
-@dataclass
-class Counters:
-    """What the engine has done since it started."""
-
-    rows: int = 0
-    """Samples computed."""
-    rows_for_nobody: int = 0
-    """Of these, samples whose clients had gone when they were finished."""
-    rows_dropped: int = 0
-    """Samples that were never computed because their clients had gone."""
-    device_seconds: float = 0.0
-
-
 def _nothing() -> None: ...
 
 
 class Engine:
-    """Computes samples of many requests together, on a thread of its own.
+    """Computes samples of many requests together, on threads of its own.
 
     The unit is the sample: large requests are cut, small ones share batches. The device never waits for a
     batch to fill; while it is busy, what arrives makes the next batches larger by itself. All methods are
-    called on one event loop; everything that touches the device runs on the engine's thread.
+    called on one event loop; everything that touches the device runs on the engine's threads.
     """
 
-    def __init__(self, *, queue_limit: int, telemetry: Telemetry | None = None) -> None:
-        """``queue_limit``: how many requests may wait or run at once."""
+    def __init__(self, *, queue_limit: int, threads: int = 1, telemetry: Telemetry | None = None) -> None:
+        """
+        Args:
+            queue_limit: how many requests may wait or run at once.
+            threads: that compute at once; see ``device_threads``.
+        """
         self._telemetry = telemetry or Telemetry()
         self._limit = queue_limit
-        self._lanes = Lanes()
-        self._calls: deque[Callable[[], None] | None] = deque()
-        self._grown = threading.Condition()
+        self._device = DeviceThreads(threads, self._came_back, self._telemetry)
         self._held: set[Ticket] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._state: EngineState = "new"
-        self._running_seconds = 0.0
-        self.counters = Counters()
-        self.trouble: str | None = None
-        """Why nothing can be computed any more, if that is so."""
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=self._work, name="synth-engine", daemon=True)
 
     @property
     def state(self) -> EngineState:
@@ -81,10 +62,19 @@ class Engine:
         return self._state
 
     @property
+    def counters(self) -> Counters:
+        """What has been done since the start."""
+        return self._device.counters
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be computed any more, if that is so."""
+        return self._device.trouble
+
+    @property
     def waiting_rows(self) -> int:
         """Samples that wait for the device."""
-        with self._grown:
-            return self._lanes.rows
+        return self._device.rows
 
     @property
     def waiting_requests(self) -> int:
@@ -93,18 +83,17 @@ class Engine:
 
     @property
     def backlog_seconds(self) -> float:
-        """Predicted device time of all that waits, and of the batch that is running."""
-        with self._grown:
-            return self._lanes.seconds + self._running_seconds
+        """Predicted time until all that waits or runs is computed."""
+        return self._device.seconds
 
     def start(self) -> None:
-        """Start the thread. To be called once, on the event loop that will submit."""
+        """Start the threads. To be called once, on the event loop that will submit."""
         self._loop = asyncio.get_running_loop()
-        self._thread.start()
+        self._device.start()
         self._state = "ready"
 
     async def call(self, function: Callable[[], T]) -> T:
-        """What ``function`` returns, called on the engine's thread before the next batch."""
+        """What ``function`` returns, called on one of the engine's threads before its next batch."""
         if self._state == "stopped" or self._loop is None:
             raise OverloadError("The server is shutting down; ask another, or try again later.")
         loop = self._loop
@@ -121,13 +110,12 @@ class Engine:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(settle)
 
-        self._push(run)
+        self._device.call(run)
         return await answer
 
     def predict(self, sampler: Sampler, count: int, mode: Mode) -> float:
         """Seconds of device time that ``count`` samples take by themselves."""
-        with self._grown:
-            return self._lanes.predict(sampler, count, mode)
+        return self._device.predict(sampler, count, mode)
 
     def check(self, deadline: float | None, seconds: float = 0.0) -> None:
         """Raise OverloadError if work of ``seconds`` of device time would not be accepted now."""
@@ -188,9 +176,7 @@ class Engine:
         ticket = Ticket(sampler, work, client, release, self._telemetry.here())
         self._held.add(ticket)
         self._idle.clear()
-        with self._grown:
-            self._lanes.add(ticket)
-            self._grown.notify()
+        self._device.add(ticket)
         timer = None if deadline is None else self._loop.call_at(deadline, self._expire, ticket)
         try:
             yield ticket
@@ -217,20 +203,14 @@ class Engine:
         except TimeoutError:
             self.abandon()
         self._state = "stopped"
-        self._push(None)
+        self._device.end()
 
     def abandon(self) -> None:
         """Give up everything that is not finished; those who wait for it are told."""
         for ticket in list(self._held):
-            with self._grown:
-                self._lanes.drop(ticket)
+            self._device.drop(ticket)
             ticket.fail(OverloadError("The server stopped before this was finished."))
             self._let_go(ticket)
-
-    def _push(self, call: Callable[[], None] | None) -> None:
-        with self._grown:
-            self._calls.append(call)
-            self._grown.notify()
 
     def _expire(self, ticket: Ticket) -> None:
         if ticket.landed < len(ticket.work) and not ticket.failed:
@@ -238,8 +218,7 @@ class Engine:
             self._abandon(ticket)
 
     def _abandon(self, ticket: Ticket) -> None:
-        with self._grown:
-            self.counters.rows_dropped += self._lanes.drop(ticket)
+        self._device.drop(ticket)
         if ticket.settled:
             self._let_go(ticket)
 
@@ -249,6 +228,13 @@ class Engine:
             ticket.release()
         if not self._held:
             self._idle.set()
+
+    def _came_back(self, bucket: Bucket, pixels: Tensor | None, error: Exception | None) -> None:
+        """A batch has come back; on a thread of the device."""
+        assert self._loop is not None
+        # The loop is closed if the server gave up waiting for this one.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._landed, bucket, pixels, error)
 
     def _landed(self, bucket: Bucket, pixels: Tensor | None, error: Exception | None) -> None:
         """A batch has come back; on the event loop."""
@@ -261,68 +247,10 @@ class Engine:
             elif ticket.abandoned:
                 self.counters.rows_for_nobody += len(piece)
             else:
-                ticket.put(_own(pixels, at, at + len(piece)))
+                ticket.put(piece.rows.start, _own(pixels, at, at + len(piece)))
             at += len(piece)
             if ticket.settled:
                 self._let_go(ticket)
-
-    def _work(self) -> None:
-        """The engine's thread."""
-        while True:
-            with self._grown:
-                self._grown.wait_for(lambda: self._calls or self._lanes.rows)
-                call = self._calls.popleft() if self._calls else _compute
-                bucket = self._lanes.next() if call is _compute else None
-                if bucket is not None:
-                    self._running_seconds = bucket.lane.seconds(len(bucket))
-            if call is None:
-                return
-            if bucket is not None:
-                self._compute(bucket)
-            else:
-                call()
-            # Nothing is kept while the next is awaited: it may be what a model lives by.
-            del call, bucket
-
-    def _compute(self, bucket: Bucket) -> None:
-        began, lane = time.monotonic(), bucket.lane
-        pixels: Tensor | None = None
-        failure: Exception | None = None
-        try:
-            pixels = lane.sampler.run(bucket.rows, lane.mode, lane.parameters, wanted=lambda: _wanted(bucket))
-        except DeviceError as error:
-            failure = DeviceFailureError(str(error))
-            if isinstance(error.__cause__, torch.AcceleratorError):  # nothing on it can be trusted any more
-                self.trouble = str(error)
-        except Exception as error:  # handed to those who wait for it, whatever it is
-            failure = error
-        ended = time.monotonic()
-        seconds = ended - began
-        if pixels is not None:
-            self.counters.rows += len(bucket)
-        self.counters.device_seconds += seconds
-        with self._grown:
-            self._running_seconds = 0.0
-            self._lanes.measured(bucket, seconds)
-            if failure is not None:  # now, since the next batch would take more of them
-                for piece in bucket.pieces:
-                    self._lanes.drop(piece.ticket)
-        assert self._loop is not None
-        # The loop is closed if the server gave up waiting for this one.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._landed, bucket, pixels, failure)
-        self._telemetry.batch(len(bucket), began, ended, [piece.share for piece in bucket.pieces])
-
-
-def _compute() -> None:
-    """Stands for the next batch, where there are no calls."""
-
-
-def _wanted(bucket: Bucket) -> Tensor | None:
-    """bool [N], which samples somebody still waits for; None for all."""
-    if not any(piece.ticket.abandoned for piece in bucket.pieces):
-        return None
-    return torch.cat([torch.full((len(piece),), not piece.ticket.abandoned) for piece in bucket.pieces])
 
 
 def _own(pixels: Tensor, start: int, stop: int) -> Tensor:

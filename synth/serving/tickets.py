@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
 
 from torch import Tensor
@@ -18,7 +17,7 @@ LaneKey = tuple[int, str, Mode, tuple[tuple[str, float], ...]]
 
 
 class Ticket:
-    """One accepted request; its samples may be computed in several batches, which come back in order.
+    """One accepted request; its samples may come from several batches, computed side by side.
 
     ``taken`` and ``abandoned`` are changed under the engine's lock, the rest on its event loop.
     """
@@ -41,7 +40,9 @@ class Ticket:
         """Samples whose batches have come back."""
         self.abandoned = False
         """Nobody waits for it any more."""
-        self._pixels: deque[Tensor] = deque()
+        self._pixels: dict[int, Tensor] = {}
+        """By the first of their rows."""
+        self._given = 0
         self._error: Exception | None = None
         self._reader: asyncio.Future[None] | None = None
         kind = "generate" if work.rows.images is None else "translate"
@@ -63,9 +64,9 @@ class Ticket:
         """Whoever reads it gets an error."""
         return self._error is not None
 
-    def put(self, pixels: Tensor) -> None:
-        """The next samples, for ``get``."""
-        self._pixels.append(pixels)
+    def put(self, start: int, pixels: Tensor) -> None:
+        """Samples from row ``start`` on, for ``get``; batches come back in any order."""
+        self._pixels[start] = pixels
         self._wake()
 
     def fail(self, error: Exception) -> None:
@@ -83,8 +84,10 @@ class Ticket:
         while True:
             if self._error is not None:
                 raise self._error
-            if self._pixels:
-                return self._pixels.popleft()
+            if self._given in self._pixels:
+                pixels = self._pixels.pop(self._given)
+                self._given += len(pixels)
+                return pixels
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader
 

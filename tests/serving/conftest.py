@@ -31,6 +31,7 @@ class FakeGenerator:
     """Random pixels by key, brighter with the class; ``before`` is called first, on the engine's thread."""
 
     memory_bytes = 1000
+    concurrent = False
 
     def __init__(self, artifact: Artifact, before: Callable[[], object] = lambda: None) -> None:
         artifact.weights()  # a damaged artifact shows itself as it does to the real one

@@ -15,6 +15,8 @@ from synth.sampling.rows import Rows, Wanted, Work
 class IndexSampler:
     """Remembers the batches that it ran, as lists of (seed, index); ``before`` is called first."""
 
+    concurrent = True
+
     def __init__(
         self, before: Callable[[], object] = lambda: None, *, bucket: int = 8, seconds: float = 0.0
     ) -> None:

@@ -13,8 +13,8 @@ from tests.serving.fakes import IndexSampler, values, work
 
 
 @asynccontextmanager
-async def running(queue_limit: int = 64) -> AsyncIterator[Engine]:
-    engine = Engine(queue_limit=queue_limit)
+async def running(queue_limit: int = 64, threads: int = 1) -> AsyncIterator[Engine]:
+    engine = Engine(queue_limit=queue_limit, threads=threads)
     engine.start()
     async with asyncio.timeout(30):
         yield engine
@@ -47,7 +47,7 @@ def test_all_is_computed_on_one_thread_of_the_engines_own():
             made = await asyncio.gather(*tasks)
             assert await engine.call(lambda: "called") == "called"
         assert [pixels(one) for one in made] == [values(3, start=start) for start in range(0, 30, 3)]
-        assert sampler.threads == {"synth-engine"}
+        assert sampler.threads == {"synth-engine-0"}
 
     asyncio.run(scenario())
 
@@ -118,6 +118,48 @@ def test_samples_come_as_they_are_made(gate):
         assert [pixels(part) for part in parts] == [values(8), values(8, start=8), values(4, start=16)]
 
     asyncio.run(scenario())
+
+
+def test_batches_of_several_threads_are_put_in_order_again(gate):
+    """The first batch is held back until all others are done."""
+
+    def hold_the_first() -> None:
+        if len(sampler.batches) == 1:
+            gate()
+
+    sampler = IndexSampler(hold_the_first, bucket=8)
+
+    async def scenario() -> None:
+        async with running(threads=2) as engine:
+            with engine.accept(sampler, work(40)) as ticket:
+                await entered(gate)
+                while ticket.landed < 32:
+                    await asyncio.sleep(0)
+                gate.open.set()
+                parts = [pixels(await ticket.get()) for _ in range(5)]
+        assert [value for part in parts for value in part] == values(40)
+        assert sampler.threads == {"synth-engine-0", "synth-engine-1"}
+
+    asyncio.run(scenario())
+
+
+def test_a_sampler_that_belongs_to_one_thread_is_run_by_one_at_a_time():
+    busy, overlaps = [], []
+
+    def enter() -> None:
+        busy.append(1)
+        overlaps.append(len(busy))
+        busy.pop()
+
+    sampler = IndexSampler(enter, bucket=1)
+    sampler.concurrent = False
+
+    async def scenario() -> None:
+        async with running(threads=3) as engine:
+            await engine.submit(sampler, work(200))
+
+    asyncio.run(scenario())
+    assert set(overlaps) == {1}
 
 
 def test_what_is_cancelled_while_it_waits_is_never_computed_and_makes_room_at_once(gate):
@@ -204,7 +246,7 @@ def test_what_was_learnt_of_slow_batches_enters_the_prediction():
         async with running() as engine:
             for _ in range(30):
                 await engine.submit(sampler, work(8))
-            assert engine._lanes.predict(sampler, 8, "fast") > 1e-7
+            assert engine.predict(sampler, 8, "fast") > 1e-7
 
     asyncio.run(scenario())
 
@@ -266,7 +308,7 @@ def test_those_who_wait_too_long_at_the_end_are_told(gate):
                 with pytest.raises(OverloadError, match="stopped before"):
                     await task
             gate.open.set()
-            await asyncio.to_thread(engine._thread.join)
+            await asyncio.to_thread(engine._device.threads[0].join)
         assert sampler.made == [(0, 0)]
 
     asyncio.run(scenario())

@@ -67,6 +67,7 @@ class Contender:
         """A process with these settings."""
         environment = {name: str(value) for name, value in settings.items() if name.isupper()}
         environment |= {"SYNTH_HOME": str(site.home), "RAY_USAGE_STATS_ENABLED": "0"}
+        environment["SYNTH_WORKERS"] = "0"  # nobody asks for jobs, which the others do not have
         environment["RAY_TMPDIR"] = str(site.home.parent)  # is removed with all that Ray leaves there
         if self.script is None:
             command, path = ["-m", "synth", "serve", "--device", site.device], "/v1/images/generations"

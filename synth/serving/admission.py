@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from synth.errors import OverloadError
+from synth.errors import SynthError
 from synth.serving.engine import Engine
 from synth.serving.problems import synth_problem
 from synth.serving.requests import DEADLINE_HEADER, deadline_of
@@ -32,7 +32,7 @@ class AdmissionMiddleware:
         scope.setdefault("state", {})["arrived"] = asyncio.get_running_loop().time()
         try:
             self._engine.check(deadline_of(scope, self._settings, _seconds(scope)))
-        except OverloadError as error:
+        except SynthError as error:
             await synth_problem(Request(scope), error)(scope, receive, send)
             return
         await self.app(scope, receive, send)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from synth.batch import Mode
-from synth.errors import OverloadError
+from synth.errors import OverloadError, SynthError
 from synth.sampling import Sampler
 from synth.sampling.rows import Work
 from synth.serving.device import Counters, DeviceThreads
@@ -118,7 +118,7 @@ class Engine:
         return self._device.predict(sampler, count, mode)
 
     def check(self, deadline: float | None, seconds: float = 0.0) -> None:
-        """Raise OverloadError if work of ``seconds`` of device time would not be accepted now."""
+        """Raise OverloadError if work of ``seconds`` would not be accepted now, DeadlineError if it is too late."""
         self._check_open()
         backlog = self.backlog_seconds
         retry = min(max(math.ceil(backlog), 1), _LONGEST_RETRY_SECONDS)
@@ -130,6 +130,8 @@ class Engine:
         assert self._loop is not None
         needed = backlog + seconds
         left = math.inf if deadline is None else deadline - self._loop.time()
+        if left <= 0:
+            raise DeadlineError("The deadline passed before the images could be begun.")
         if needed > _TIMELY * left:
             raise OverloadError(
                 f"This would take about {needed:.1f} s, and its deadline is in {max(left, 0.0):.1f} s. Try "
@@ -161,7 +163,8 @@ class Engine:
             release: called once the sampler is not needed any more; also if the work is refused.
             continued: part of something that was accepted earlier: refused only at the end of the engine.
 
-        Raises OverloadError: the queue is full, the deadline cannot be kept, or the engine is shut down.
+        Raises OverloadError: the queue is full, the deadline cannot be kept, or the engine is shut down; and
+        DeadlineError: it has passed.
         Reading the ticket raises DeadlineError once the deadline has passed, and what computing raises.
         """
         try:
@@ -169,7 +172,7 @@ class Engine:
                 self._check_open()
             else:
                 self.check(deadline, self.predict(sampler, len(work), work.mode))
-        except OverloadError:
+        except SynthError:
             release()
             raise
         assert self._loop is not None

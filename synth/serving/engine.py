@@ -118,7 +118,7 @@ class Engine:
         return self._device.predict(sampler, count, mode)
 
     def check(self, deadline: float | None, seconds: float = 0.0) -> None:
-        """Raise OverloadError if work of ``seconds`` would not be accepted now, DeadlineError if it is too late."""
+        """Raise OverloadError if work of ``seconds`` would not be accepted now, DeadlineError if too late."""
         self._check_open()
         backlog = self.backlog_seconds
         retry = min(max(math.ceil(backlog), 1), _LONGEST_RETRY_SECONDS)

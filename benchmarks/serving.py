@@ -22,6 +22,7 @@ The other servers are no dependencies; those that are missing are left out:
 
     .venv/bin/uv pip install --python .venv/bin/python --group benchmarks
     python benchmarks/serving.py                  about an hour on two processors
+    python benchmarks/serving.py --rounds 1 --few-settings       about a third of that
     python benchmarks/serving.py --quick          some 4 minutes; the result is not kept
     python benchmarks/serving.py --only ray       ours and those whose names begin so; the result is not kept
 """
@@ -67,6 +68,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--only", metavar="NAME", help="compare with servers alone whose names begin so")
+    parser.add_argument(
+        "--few-settings", action="store_true", help="search less; the result tells what was tried"
+    )
     parser.add_argument("--quick", action="store_true", help="1 round, few settings; the result is not kept")
     options = parser.parse_args()
     extent, rounds = (QUICK, 1) if options.quick else (FULL, options.rounds)
@@ -74,6 +78,8 @@ def main() -> None:
     with temporary_folder() as folder:
         site = make_site(Path(folder), device)
         chosen = choose(options.only, options.quick)
+        if options.few_settings:
+            chosen = [contender.sparing() for contender in chosen]
         settings, tried = tune(chosen, site, extent.seconds)
         chosen = [contender for contender in chosen if contender.name in settings]
         found: dict[str, list[Any]] = {contender.name: [] for contender in chosen}

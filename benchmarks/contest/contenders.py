@@ -55,6 +55,13 @@ class Contender:
         few = 2 if self.script is None else 1
         return replace(self, search=tuple(dimension[:few] for dimension in self.search[:1]))
 
+    def sparing(self) -> Contender:
+        """With a search of minutes: one thread, the largest batches, one worker or two."""
+        search = self.search
+        if len(search) > 1:
+            search = (search[0][:1], search[1][-1:], search[3] if self.script == "ray_server" else search[-1])
+        return replace(self, search=search)
+
     @property
     def missing(self) -> bool:
         """Whether its package is not installed."""

@@ -45,7 +45,7 @@ class GenerateBody(JobBody):
 
     kind: Literal["generate"]
     model: Annotated[StrictStr, Field(max_length=256, examples=["fashion", "fashion@3"])] = Field(
-        description="NAME, NAME@latest or NAME@3; the version is settled when the job is made."
+        description="NAME, NAME@latest, NAME@3 or NAME@ALIAS; the version is settled when the job is made."
     )
     count: Integer = Field(ge=1, description="How many images.")
     labels: LabelsField | None = Field(

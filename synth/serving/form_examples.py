@@ -29,11 +29,11 @@ _JSON = GenerationAnswer(
     seed=7,
     start=0,
     shape=(1, 1, 1, 1),
-    classes=["Coat", "Bag"],
+    classes=["coat", "bag"],
     parameters={"temperature": 1.0},
     fingerprint=_FINGERPRINT,
     synthetic=True,
-    data=[GeneratedImage(b64_png=_BLACK_PIXEL, seed=7, index=0, label=1, label_name="Bag")],
+    data=[GeneratedImage(b64_png=_BLACK_PIXEL, seed=7, index=0, label=1, label_name="bag")],
 )
 
 REQUESTS: dict[str, Any] = {
@@ -43,7 +43,7 @@ REQUESTS: dict[str, Any] = {
     },
     "counts": {
         "summary": "So many of each class, as NumPy arrays",
-        "value": {"model": "fashion@3", "labels": {"Coat": 10, "Bag": 30}, "count": 40, "format": "npz"},
+        "value": {"model": "fashion@3", "labels": {"coat": 10, "bag": 30}, "count": 40, "format": "npz"},
     },
     "one": {"summary": "One image as PNG", "value": {"format": "png"}},
     "parts": {"summary": "Three PNG files in one answer", "value": {"count": 3, "format": "multipart"}},

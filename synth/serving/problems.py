@@ -78,6 +78,28 @@ class Problem(BaseModel):
     errors: list[FieldProblem] | None = Field(default=None, description="The fields at fault, if any.")
 
 
+def problem_body(
+    request_id: str,
+    *,
+    status: int,
+    title: str,
+    detail: str,
+    code: str,
+    errors: list[FieldProblem] | None = None,
+) -> str:
+    """One problem in JSON and ASCII: what the client sent may hold surrogates, which UTF-8 cannot carry."""
+    problem = Problem(
+        type=f"urn:synth:problem:{code}",
+        title=title,
+        status=status,
+        detail=detail,
+        code=code,
+        request_id=request_id,
+        errors=errors,
+    )
+    return json.dumps(problem.model_dump(exclude_none=True))
+
+
 def problem_response(
     request: Request,
     *,
@@ -91,17 +113,7 @@ def problem_response(
     """One problem as a response; the request id is in the body and in ``X-Request-ID``."""
     request_id = request_id_of(request.scope)
     request.state.problem = code  # for the metrics and the access log
-    problem = Problem(
-        type=f"urn:synth:problem:{code}",
-        title=title,
-        status=status,
-        detail=detail,
-        code=code,
-        request_id=request_id,
-        errors=errors,
-    )
-    # ASCII only: what the client sent may hold lone surrogates, which UTF-8 cannot carry.
-    body = json.dumps(problem.model_dump(exclude_none=True))
+    body = problem_body(request_id, status=status, title=title, detail=detail, code=code, errors=errors)
     return Response(
         body, status, headers={**(headers or {}), "X-Request-ID": request_id}, media_type=MEDIA_TYPE
     )

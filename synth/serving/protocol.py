@@ -7,7 +7,6 @@ connections open for ever by sending them slowly.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import uuid
 from http import HTTPStatus
@@ -16,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from synth.serving.problems import MEDIA_TYPE, Problem
+from synth.serving.problems import MEDIA_TYPE, problem_body
 
 HEAD_BYTES = 64 * 1024
 """Of the request line and all headers, give or take what arrives at once."""
@@ -98,15 +97,7 @@ def _answer(status: int, detail: str) -> bytes:
     title = HTTPStatus(status).phrase
     code = title.lower().replace(" ", "-")
     request_id = uuid.uuid4().hex
-    problem = Problem(
-        type=f"urn:synth:problem:{code}",
-        title=title,
-        status=status,
-        detail=detail,
-        code=code,
-        request_id=request_id,
-    )
-    body = json.dumps(problem.model_dump(exclude_none=True))
+    body = problem_body(request_id, status=status, title=title, detail=detail, code=code)
     _log.warning("%s (request %s)", detail, request_id)
     head = (
         f"HTTP/1.1 {status} {title}\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {len(body)}\r\n"

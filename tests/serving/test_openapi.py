@@ -80,9 +80,9 @@ def test_every_error_of_the_server_has_an_example(description):
 def test_examples_of_requests_are_accepted_and_the_answer_looks_like_its_example(
     description, client, store, publish
 ):
-    publish(store, "fashion", classes=["Coat", "Bag"])
-    publish(store, "fashion", classes=["Coat", "Bag"])
-    publish(store, "fashion", classes=["Coat", "Bag"])
+    publish(store, "fashion", classes=["coat", "bag"])
+    publish(store, "fashion", classes=["coat", "bag"])
+    publish(store, "fashion", classes=["coat", "bag"])
     operation = description["paths"]["/v1/images/generations"]["post"]
     examples = operation["requestBody"]["content"]["application/json"]["examples"]
     forms = set()

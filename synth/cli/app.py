@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import synth
+from synth.cli.check import check
 from synth.cli.config import app as config_app
 from synth.cli.doctor import doctor
 from synth.cli.generate import generate
@@ -45,6 +46,7 @@ def _options(
 app.command("train")(train)
 app.command("generate")(generate)
 app.command("split")(split)
+app.command("check")(check)
 app.command("serve")(serve)
 app.command("doctor")(doctor)
 app.add_typer(models_app, name="models")

@@ -262,6 +262,11 @@ def _labels(
     labels = number[seen.labels[rows]]
     ids = [seen.ids[row] for row in rows]
     inner = _within(alike.links, rows, len(seen))
+    # What is linked is one picture to the folds.
+    if (different := len(rows) - len(inner)) < LEAST_IMAGES:
+        return NotMeasured(
+            reason=f"needs at least {LEAST_IMAGES} different images; there are {different}"
+        ), []
     if extractor is None:
         size = options.size or _classifier_size(seen)
         if min(size) < 4:

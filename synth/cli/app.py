@@ -15,6 +15,7 @@ from synth.cli.keys import app as keys_app
 from synth.cli.models import app as models_app
 from synth.cli.serve import serve
 from synth.cli.train import train
+from synth.cli.translate import translate
 
 app = typer.Typer(
     name="synth",
@@ -43,6 +44,7 @@ def _options(
 
 app.command("train")(train)
 app.command("generate")(generate)
+app.command("translate")(translate)
 app.command("serve")(serve)
 app.command("doctor")(doctor)
 app.add_typer(models_app, name="models")

@@ -112,10 +112,11 @@ def make_translation_plan(
         )
     if fit not in (None, "resize"):
         raise UsageError(f"There is no fit {fit!r}; use resize, or leave it out.")
-    _check_sizes(source, card, fit)
+    called = source.info.spec if name is None else name
+    _check_sizes(source, called, card, fit)
     own: tuple[int, ...] | None = None
     if labels is None and card.classes is not None:
-        own = _match(source, card, card.classes)
+        own = _match(source, called, card, card.classes)
     kept = None
     if labels is None and card.classes is None and source.labels is not None:
         kept = source.info.classes or (), tuple(source.labels.tolist())
@@ -125,7 +126,7 @@ def make_translation_plan(
         classes=card.classes,
         count=len(source),
         labels=own if own is not None else normalise_labels("any" if labels is None else labels),
-        source=source.info.spec if name is None else name,
+        source=called,
         ids=tuple(source.ids),
         own_labels=own is not None,
         kept=kept,
@@ -208,24 +209,24 @@ def _read(source: Source, card: ModelCard, plan: TranslationPlan, rows: slice) -
     return torch.from_numpy(images)
 
 
-def _check_sizes(source: Source, card: ModelCard, fit: Fit | None) -> None:
+def _check_sizes(source: Source, called: str, card: ModelCard, fit: Fit | None) -> None:
     """Decode every image once: an unreadable one, or one of a wrong size, shows before anything is made."""
     wanted = card.image.height, card.image.width
     for origin, (height, width) in source.each(lambda pixels: pixels.shape[:2]):
         if fit is None and (height, width) != wanted:
             raise SourceError(
-                f"{origin} of {source.info.spec} is {height} x {width} (height x width), and "
+                f"{origin} of {called} is {height} x {width} (height x width), and "
                 f"{card.reference} takes {wanted[0]} x {wanted[1]}. With --fit resize such images are "
                 "resized, and cropped at the centre."
             )
 
 
-def _match(source: Source, card: ModelCard, classes: Sequence[str]) -> tuple[int, ...]:
+def _match(source: Source, called: str, card: ModelCard, classes: Sequence[str]) -> tuple[int, ...]:
     """The class number of each image in the model, found by the names of its class."""
     info, labels = source.info, source.labels
     if labels is None or info.classes is None:
         raise LabelError(
-            f"{card.reference} has classes, and {info.spec} has no labels. Say with --labels what the images "
+            f"{card.reference} has classes, and {called} has no labels. Say with --labels what the images "
             f"show: {some(list(classes), 20)}."
         )
     # Names that cannot be folders are changed when a data set is written; it must be readable here.
@@ -238,7 +239,7 @@ def _match(source: Source, card: ModelCard, classes: Sequence[str]) -> tuple[int
     if unknown:
         raise LabelError(
             f"{card.reference} has no class {some([repr(name) for name in unknown])}"
-            f"{closest(unknown[0], classes)}, which {info.spec} has. Classes of the model: "
+            f"{closest(unknown[0], classes)}, which {called} has. Classes of the model: "
             f"{some(list(classes), 20)}. Rename them, or say with --labels what the images show."
         )
     return tuple(known[info.classes[number]] for number in labels.tolist())

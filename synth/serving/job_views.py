@@ -77,6 +77,13 @@ class JobList(BaseModel):
     next: int | None = Field(description="The cursor of the next page; null on the last one.")
 
 
+class Removal(BaseModel):
+    """A job that is there no more."""
+
+    id: str
+    removed: bool = Field(description="Just now; false if there was no such job.")
+
+
 def summary(job: Job) -> JobSummary:
     """The job for a list."""
     return JobSummary(

@@ -20,6 +20,7 @@ from synth.serving.job_views import (
     JobId,
     JobList,
     JobView,
+    Removal,
     body_types,
     job_problems,
     read_body,
@@ -137,22 +138,15 @@ async def delete_job(id: JobId, services: InjectedServices) -> JobView:
     return view(await asyncio.to_thread(services.jobs.cancel, id))
 
 
-@router.post(
-    "/{id}/remove",
-    status_code=204,
-    responses={
-        204: {"description": "It is gone, and so is what it made; or there was no such job."},
-        **job_problems(409, 422, 500, 503, 507),
-    },
-)
-async def remove_one(id: JobId, services: InjectedServices) -> Response:
+@router.post("/{id}/remove", responses=job_problems(409, 422, 500, 503, 507))
+async def remove_one(id: JobId, services: InjectedServices) -> Removal:
     """Remove a job that has ended, with the data set or training state that it made.
 
     A model that it published stays. Sent again, it changes nothing. What waits or runs has to be cancelled
     first.
     """
-    await asyncio.to_thread(remove_job, services.jobs, services.settings, id)
-    return Response(status_code=204)
+    removed = await asyncio.to_thread(remove_job, services.jobs, services.settings, id)
+    return Removal(id=id, removed=removed)
 
 
 @router.post("/{id}/retry", responses=job_problems(404, 422, 500, 503, 507))

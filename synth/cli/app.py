@@ -14,9 +14,11 @@ from synth.cli.generate import generate
 from synth.cli.jobs import app as jobs_app
 from synth.cli.keys import app as keys_app
 from synth.cli.models import app as models_app
+from synth.cli.monitor import monitor
 from synth.cli.serve import serve
 from synth.cli.split import split
 from synth.cli.train import train
+from synth.cli.translate import translate
 
 app = typer.Typer(
     name="synth",
@@ -47,6 +49,8 @@ app.command("train")(train)
 app.command("generate")(generate)
 app.command("split")(split)
 app.command("check")(check)
+app.command("translate")(translate)
+app.command("monitor")(monitor)
 app.command("serve")(serve)
 app.command("doctor")(doctor)
 app.add_typer(models_app, name="models")

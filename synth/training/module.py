@@ -59,6 +59,13 @@ class GeneratorModule(lightning.LightningModule):
     def measure(self, images: ImageSet, kind: str) -> Mapping[str, Metric]:
         """Figures of ``average`` on images; ``kind`` says which they are ("validation images")."""
 
+    def watch(self, images: ImageSet) -> Mapping[str, float]:
+        """Figures of ``average`` on validation images that are worth a curve: cheap ones, asked now and then.
+
+        Called after ``complete``. A family that has none has no curves.
+        """
+        return {}
+
     def training_step(self, batch: TrainingBatch, _: int) -> Tensor:
         images = batch.images.to(torch.float32) / 127.5 - 1.0
         loss, figures = self.loss(images, batch.labels, batch.position)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from synth.data.grid import grid
 from synth.families import get_family
@@ -20,12 +21,17 @@ _SEED = 0
 @torch.inference_mode()
 def preview(module: GeneratorModule) -> Image.Image:
     """Samples of the averaged weights: always the same keys, one row for each of up to 10 classes."""
-    program: Program = get_family(module.family).load("program")(module.average)
     rows = min(max(module.classes, 1), _MOST_ROWS) if module.classes else 4
     index = torch.arange(rows * _COLUMNS, device=module.device)
-    labels = index // _COLUMNS if module.classes else None
+    return grid(samples(module, index, index // _COLUMNS if module.classes else None), _COLUMNS)
+
+
+@torch.inference_mode()
+def samples(module: GeneratorModule, index: Tensor, labels: Tensor | None) -> Tensor:
+    """uint8 [N, C, H, W] on the CPU: what the averaged weights make of these keys and labels, int64 [N]."""
+    program: Program = get_family(module.family).load("program")(module.average)
     parameters = {parameter.name: parameter.default for parameter in program.parameters}
     state = program.begin(draw_noise(program.noise, _SEED, index), labels, parameters)
     for i in range(program.steps(parameters)):
         state = program.step(i, state, labels, parameters)
-    return grid(to_uint8(program.image(state)).cpu(), _COLUMNS)
+    return to_uint8(program.image(state)).cpu()

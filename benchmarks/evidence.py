@@ -1,12 +1,7 @@
 """Are the metrics right, do they see what is wrong, and are planted copies found?
 
-<<<<<<< HEAD
-Three parts, on Fashion-MNIST (10,000 training images, and of the test part 5,000 as holdout and 5,000 as
-honest stand-ins for synthetic images):
-=======
 Three parts, on Fashion-MNIST (10,000 training images; 5,000 of the test part as holdout, and 5,000 as honest
 stand-ins for synthetic images):
->>>>>>> metrics
 
 - copies: 1, 5 and 10 % planted copies, exact and altered, and what is flagged where there are none
 - agreement: Frechet and kernel distance beside torchmetrics, on the same features

@@ -60,8 +60,8 @@ def shuffle(images: Tensor, order: Tensor, grid: int) -> Tensor:
     high, wide = height // grid, width // grid
     if min(high, wide) < 2:
         raise SourceError(
-            f"Images of {height} x {width} cannot be cut into {grid} x {grid} pieces of 2 pixels or more; use "
-            "a smaller grid, or larger images."
+            f"Images of {height} x {width} cannot be cut into {grid} x {grid} pieces of 2 pixels or more: "
+            "use a smaller grid, or larger images."
         )
     top, left = (height - high * grid) // 2, (width - wide * grid) // 2
     inner = images[:, :, top : top + high * grid, left : left + wide * grid]
@@ -122,6 +122,7 @@ def pretext_set(images: ImageSet, task: Task, *, seed: int = 0, grid: int = 2) -
     """
     if not len(images):
         raise SourceError(f"There are no images in {images.source or 'the source'} to make a task of.")
+    names: tuple[str, ...]
     draw = uniforms(seed, torch.arange(len(images)), _CHOICE, 1)[:, 0]
     if task == "rotation":
         labels = (draw * len(ROTATIONS)).long()

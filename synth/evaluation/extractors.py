@@ -111,8 +111,8 @@ def encoder_extractor(artifact: Artifact, device: torch.device) -> NetworkExtrac
     manifest = artifact.manifest
     if manifest.family != "encoder":
         raise UsageError(
-            f"{manifest.reference} is a {manifest.family}, which has no features to compare images in. Make an "
-            "encoder: synth train encoder --data SOURCE --name NAME."
+            f"{manifest.reference} is a {manifest.family}, which has no features to compare images in. "
+            "Make an encoder: synth train encoder --data SOURCE --name NAME."
         )
     image = manifest.image
     network = load_network(artifact)

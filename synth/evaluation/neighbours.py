@@ -156,9 +156,8 @@ def near_duplicates(features: Tensor, threshold: float) -> list[list[int]]:
     for start, similarity in _bands(directions, directions, without_own=True):
         known = torch.from_numpy(group)
         # Only what joins two groups counts; so equal rows by the thousand are joined once.
-        joins = (similarity >= threshold - _ROUNDING) & (
-            known[start : start + len(similarity), None] != known
-        )
+        apart = known[start : start + len(similarity), None] != known
+        joins = apart & (similarity >= threshold - _ROUNDING)
         rows, columns = joins.nonzero(as_tuple=True)
         group = _join(group, (rows + start).numpy(), columns.numpy())
     order = np.argsort(group, kind="stable")
@@ -198,7 +197,7 @@ def partners(
         raise UsageError("Partners of another class need labels; give labels=..., or other_class=False.")
     _check_labels(labels, len(features), 1 + int(labels.max()))
     chosen = torch.empty(len(features), dtype=torch.int64)
-    for number in labels.unique().tolist():
+    for number in sorted(set(labels.tolist())):
         own, others = (labels == number).nonzero()[:, 0], (labels != number).nonzero()[:, 0]
         if not len(others):
             raise SourceError("All samples are of one class: there is no partner of another class.")

@@ -31,7 +31,7 @@ class Outer:
     """
     preprocessing: Preprocessing
     distance: str
-    """What the Frechet distance in these features is called. FID is that of one network alone, none of these."""
+    """What the Frechet distance in these features is called; FID is that of yet another network."""
 
 
 def outer_network(kind: str, path: Path) -> tuple[nn.Module, int]:

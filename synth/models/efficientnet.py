@@ -24,19 +24,19 @@ DIMENSIONS = 1280
 
 
 class SameConv(nn.Conv2d):
-    """A convolution whose output has ceil(side / stride) pixels a side; the odd pixel is padded at the end."""
+    """A convolution with ceil(side / stride) pixels a side; where one side is padded more, it is the end."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(inputs, outputs, kernel, stride, groups=groups, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        kernel, stride = self.kernel_size[0], self.stride[0]
         sides: list[int] = []
-        for size, kernel, stride in zip(
-            x.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True
-        ):
+        for size in (x.shape[3], x.shape[2]):
             missing = max((-(-size // stride) - 1) * stride + kernel - size, 0)
             sides += [missing // 2, missing - missing // 2]
-        return self._conv_forward(F.pad(x, sides), self.weight, None)
+        out: Tensor = super().forward(F.pad(x, sides))
+        return out
 
 
 class InvertedBottleneck(nn.Module):
@@ -56,7 +56,8 @@ class InvertedBottleneck(nn.Module):
         h = F.relu6(self.bn0(self.expand_conv(x))) if self.expands else x
         h = F.relu6(self.bn1(self.depthwise_conv(h)))
         h = self.bn2(self.project_conv(h))
-        return x + h if self.residual else h
+        out: Tensor = x + h if self.residual else h
+        return out
 
 
 class EfficientNetLite0(nn.Module):

@@ -208,12 +208,9 @@ class Registry:
             self._retire(resident)
             return
         new = version.artifact
-        if (
-            new is not None
-            and new.generates
-            and key_of(new) != resident.key
-            and moving not in self._replacing
-        ):
+        if new is None or not new.generates or moving in self._replacing:
+            return
+        if key_of(new) != resident.key:
             self._replacing.add(moving)
             self._background(self._replace(moving, resident, new))
 

@@ -63,10 +63,7 @@ class EncoderRecipe(Recipe, Views):
     temperature: float = Field(0.2, gt=0, le=10, description="simclr: lower minds near images more.")
     grid: Literal[2, 3] = Field(2, description="jigsaw: pieces a side.")
     whitening: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="How far loud directions of the features are turned down; 1 is all the way.",
+        1.0, ge=0, le=1, description="How far loud directions of the features are turned down; 1: to equal."
     )
     batch_size: int = Field(256, ge=2, description="Images per step.")
 
@@ -157,7 +154,7 @@ class EncoderModule(FamilyModule):
             "knn_accuracy": self._knn(images, kind),
             "effective_rank": Metric(
                 value=spread.effective_rank,
-                how=f"of {bank.features.shape[1]}: exponential of the entropy of the features' spectrum; {how}",
+                how=f"of {bank.features.shape[1]}: exponential of the entropy of their spectrum; {how}",
             ),
             "feature_spread": Metric(
                 value=spread.relative, how=f"standard deviation of features over their length; {how}"

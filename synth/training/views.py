@@ -21,7 +21,7 @@ _DRAWS = 20
 
 
 class Views(BaseModel):
-    """How far views may differ from their image. The defaults keep what tells clothes, digits and parts apart.
+    """How far views may differ from their image. The defaults keep what tells clothes or digits apart.
 
     Blur and noise are off: an encoder that looks through them would not see them in generated images.
     """
@@ -42,9 +42,7 @@ class Views(BaseModel):
     @model_validator(mode="after")
     def _differ(self) -> Views:
         if not any((1.0 - self.crop, self.rotation, self.brightness, self.contrast, self.noise, self.erase)):
-            raise ValueError(
-                "views without crop, rotation, brightness, contrast, noise or erase are all equal"
-            )
+            raise ValueError("views need some crop, rotation, brightness, contrast, noise or erase to differ")
         return self
 
 

@@ -85,7 +85,7 @@ class EncoderModule(FamilyModule):
         dimensions = cast(Encoder, self.network).dimensions
         self.head = _head(recipe, dimensions)
         for network in (self.network, self.average):
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network.to(memory_format=torch.channels_last)
         self._bank = _Bank.empty()
 
     def network_config(self) -> NetworkConfig:

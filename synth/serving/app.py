@@ -116,7 +116,8 @@ def create_app(
         settings, registry, engine, memory, rates, telemetry, decoder, queue
     )
     scrape.watch(telemetry.metrics, services)
-    routed = (welcome, health, scrape, models, generations, translations, stream, jobs, job_events, datasets)
+    # Routes are tried in this order.
+    routed = (generations, translations, stream, welcome, health, scrape, models, jobs, job_events, datasets)
     for module in routed:
         app.include_router(module.router)
     install_problem_handlers(app)

@@ -103,7 +103,7 @@ def _facility_location(rows: Tensor, count: int) -> Tensor:
     while len(chosen) < count:
         best, best_gain = -1, -1.0
         order = torch.argsort(gains, descending=True, stable=True)
-        for tried in order.split(_TRIED):
+        for tried in torch.split(order, _TRIED):
             if best >= 0 and float(gains[tried[0]]) <= best_gain:
                 break
             gains[tried] = (rows[tried] @ rows.T - covered).clamp(min=0.0).sum(dim=1)

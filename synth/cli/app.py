@@ -13,8 +13,10 @@ from synth.cli.generate import generate
 from synth.cli.jobs import app as jobs_app
 from synth.cli.keys import app as keys_app
 from synth.cli.models import app as models_app
+from synth.cli.monitor import monitor
 from synth.cli.serve import serve
 from synth.cli.train import train
+from synth.cli.translate import translate
 
 app = typer.Typer(
     name="synth",
@@ -43,6 +45,8 @@ def _options(
 
 app.command("train")(train)
 app.command("generate")(generate)
+app.command("translate")(translate)
+app.command("monitor")(monitor)
 app.command("serve")(serve)
 app.command("doctor")(doctor)
 app.add_typer(models_app, name="models")

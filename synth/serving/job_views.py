@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from synth.jobs import Job, State
 from synth.jobs.bodies import JobBody
-from synth.jobs.kinds import KINDS, get_kind
+from synth.jobs.kinds import DATASET_KINDS, KINDS, get_kind
 from synth.jobs.records import ID_PATTERN
 from synth.serving.documentation import problems
 from synth.text import closest
@@ -77,6 +77,13 @@ class JobList(BaseModel):
     next: int | None = Field(description="The cursor of the next page; null on the last one.")
 
 
+class Removal(BaseModel):
+    """A job that is there no more."""
+
+    id: str
+    removed: bool = Field(description="Just now; false if there was no such job.")
+
+
 def summary(job: Job) -> JobSummary:
     """The job for a list."""
     return JobSummary(
@@ -95,7 +102,7 @@ def summary(job: Job) -> JobSummary:
 
 def view(job: Job) -> JobView:
     """All of a job."""
-    made = job.state == "succeeded" and job.kind == "generate"
+    made = job.state == "succeeded" and job.kind in DATASET_KINDS
     return JobView(
         **dict(summary(job)),
         result=None if job.result is None else dict(job.result),
@@ -134,11 +141,15 @@ def body_types() -> list[type[JobBody]]:
     return [kind.load("body") for kind in KINDS.values()]
 
 
-def job_problems(*statuses: Literal[400, 404, 413, 415, 416, 422, 500, 503, 507]) -> dict[int | str, Any]:
+def job_problems(
+    *statuses: Literal[400, 404, 409, 413, 415, 416, 422, 500, 503, 507],
+) -> dict[int | str, Any]:
     """``responses`` of a route about jobs."""
     answers = problems(*statuses)
     if 404 in answers:
         answers[404]["description"] = "There is no such job, or not what is asked for of it."
+    if 409 in answers:
+        answers[409]["description"] = "The job waits or runs."
     if 503 in answers:
         answers[503]["description"] = "The data base is locked, or too many jobs wait. Come back later."
     if 507 in answers:

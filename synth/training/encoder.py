@@ -161,6 +161,11 @@ class EncoderModule(FamilyModule):
             ),
         }
 
+    def watch(self, images: ImageSet) -> Mapping[str, float]:
+        accuracy = self._knn(images, "validation images").value
+        figures = {"effective_rank": self._bank.spread.effective_rank}
+        return figures if accuracy is None else {**figures, "knn_accuracy": accuracy}
+
     def _knn(self, images: ImageSet, kind: str) -> Metric:
         bank = self._bank
         if images.labels is None or bank.images.labels is None:

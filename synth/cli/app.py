@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import synth
+from synth.cli.check import check
 from synth.cli.config import app as config_app
 from synth.cli.doctor import doctor
 from synth.cli.generate import generate
@@ -15,6 +16,7 @@ from synth.cli.keys import app as keys_app
 from synth.cli.models import app as models_app
 from synth.cli.monitor import monitor
 from synth.cli.serve import serve
+from synth.cli.split import split
 from synth.cli.train import train
 from synth.cli.translate import translate
 
@@ -45,6 +47,8 @@ def _options(
 
 app.command("train")(train)
 app.command("generate")(generate)
+app.command("split")(split)
+app.command("check")(check)
 app.command("translate")(translate)
 app.command("monitor")(monitor)
 app.command("serve")(serve)

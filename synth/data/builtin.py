@@ -151,7 +151,7 @@ def open_builtin(name: str, *, part: str, spec: str) -> Source:
 
 def _from_torchvision(builtin: _Builtin, part: str, spec: str) -> Source:
     """Torchvision's copy, downloaded where its files are missing or damaged."""
-    import torchvision  # type: ignore[import-untyped]
+    import torchvision
 
     kind: Any = getattr(torchvision.datasets, builtin.torchvision)
     try:

@@ -70,9 +70,11 @@ class DatasetBody(JobBody):
         return Encoding(self.image_format, self.quality)
 
     def pin_model(self, store: Store) -> Manifest:
-        """The manifest of the version that ``model`` means now; refuses what no writer can write."""
+        """The manifest of the version that ``model`` means now; refuses what makes or writes no images."""
         get_format(self.format, self.encoding)
-        return store.find(self.model).manifest
+        artifact = store.find(self.model)
+        artifact.require_generator()
+        return artifact.manifest
 
 
 class SourceBody(JobBody):

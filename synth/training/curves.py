@@ -11,7 +11,7 @@ from synth.evaluation.drift import LEAST
 from synth.evaluation.figures import Estimate
 from synth.evaluation.reference import Reference, compare
 from synth.evaluation.statistics import image_statistics
-from synth.training.module import GeneratorModule
+from synth.training.module import FamilyModule, GeneratorModule
 from synth.training.preview import samples
 
 _SAMPLES = 200
@@ -26,7 +26,7 @@ class Curves:
         self._images = validation.subset(range(min(len(validation), _MOST_IMAGES)))
         self._reference = Reference.of(self._images.images) if len(self._images) >= LEAST else None
 
-    def measure(self, module: GeneratorModule) -> dict[str, float]:
+    def measure(self, module: FamilyModule) -> dict[str, float]:
         """Figures by name, for the log: ``validation/...`` of the family, and ``drift/...`` of 200 samples.
 
         The drift, a population stability index, is that of samples with the labels of validation images from
@@ -35,8 +35,8 @@ class Curves:
         figures = {f"validation/{name}": value for name, value in module.watch(self._images).items()}
         return figures | {f"drift/{name}": value for name, value in self._drift(module).items()}
 
-    def _drift(self, module: GeneratorModule) -> Mapping[str, float]:
-        if self._reference is None:
+    def _drift(self, module: FamilyModule) -> Mapping[str, float]:
+        if self._reference is None or not isinstance(module, GeneratorModule):
             return {}
         index = torch.arange(_SAMPLES, device=module.device)
         labels = None

@@ -6,23 +6,27 @@ import copy
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from synth.artifacts import Metric
+from synth.batch import Precision
 from synth.data import ImageSet
 from synth.families import get_family
 from synth.models.program import ImageShape, NetworkConfig
+from synth.sampling.device import DTYPES
 from synth.training.batches import TrainingBatch
+from synth.training.preview import preview
 from synth.training.recipe import Recipe
 
 _MOST_GRADIENT_NORM = 1.0
 
 
-class GeneratorModule(lightning.LightningModule):
+class FamilyModule(lightning.LightningModule):
     """A network in training, and ``average``: the moving average of its weights, which is published.
 
     Attributes:
@@ -59,6 +63,18 @@ class GeneratorModule(lightning.LightningModule):
     def measure(self, images: ImageSet, kind: str) -> Mapping[str, Metric]:
         """Figures of ``average`` on images; ``kind`` says which they are ("validation images")."""
 
+    @abstractmethod
+    def preview(self) -> Image.Image:
+        """A picture of what ``average`` has learnt, once ``complete`` has been called."""
+
+    def warnings(self, metrics: Mapping[str, Metric]) -> list[str]:
+        """What the user should know of these figures before the model is used."""
+        return []
+
+    def learnt(self) -> list[nn.Parameter]:
+        """The weights that the optimiser moves: those of the network."""
+        return [weight for weight in self.network.parameters() if weight.requires_grad]
+
     def watch(self, images: ImageSet) -> Mapping[str, float]:
         """Figures of ``average`` on validation images that are worth a curve: cheap ones, asked now and then.
 
@@ -73,9 +89,8 @@ class GeneratorModule(lightning.LightningModule):
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        weights = [weight for weight in self.network.parameters() if weight.requires_grad]
         return torch.optim.AdamW(
-            weights,
+            self.learnt(),
             lr=self.recipe.learning_rate,
             betas=(0.9, 0.99),
             weight_decay=self.recipe.weight_decay,
@@ -84,7 +99,7 @@ class GeneratorModule(lightning.LightningModule):
         )
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        nn.utils.clip_grad_norm_(self.network.parameters(), _MOST_GRADIENT_NORM)
+        nn.utils.clip_grad_norm_(self.learnt(), _MOST_GRADIENT_NORM)
 
     def learning_rate(self) -> float:
         """Linear warm-up, then a cosine to a fiftieth of the peak."""
@@ -107,7 +122,7 @@ class GeneratorModule(lightning.LightningModule):
 
     def is_finite(self) -> bool:
         """Whether every weight is finite."""
-        return all(bool(torch.isfinite(weight).all()) for weight in self.network.parameters())
+        return all(bool(torch.isfinite(weight).all()) for weight in self.learnt())
 
     def state(self) -> dict[str, Any]:
         """All that a resumed run needs of the networks and optimisers."""
@@ -117,3 +132,15 @@ class GeneratorModule(lightning.LightningModule):
             "module": self.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in optimisers],
         }
+
+    def autocast(self) -> torch.autocast:
+        """Within, the network computes in the recipe's precision."""
+        dtype = DTYPES[cast(Precision, self.recipe.precision)]
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not torch.float32)
+
+
+class GeneratorModule(FamilyModule):
+    """A generator in training; its picture is a grid of samples."""
+
+    def preview(self) -> Image.Image:
+        return preview(self)

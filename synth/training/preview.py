@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from PIL import Image
 from torch import Tensor
@@ -11,7 +13,9 @@ from synth.families import get_family
 from synth.models.program import Program
 from synth.sampling.execution import to_uint8
 from synth.sampling.noise import draw_noise
-from synth.training.module import GeneratorModule
+
+if TYPE_CHECKING:  # modules show themselves by way of this
+    from synth.training.module import FamilyModule
 
 _COLUMNS = 10
 _MOST_ROWS = 10
@@ -19,7 +23,7 @@ _SEED = 0
 
 
 @torch.inference_mode()
-def preview(module: GeneratorModule) -> Image.Image:
+def preview(module: FamilyModule) -> Image.Image:
     """Samples of the averaged weights: always the same keys, one row for each of up to 10 classes."""
     rows = min(max(module.classes, 1), _MOST_ROWS) if module.classes else 4
     index = torch.arange(rows * _COLUMNS, device=module.device)
@@ -27,7 +31,7 @@ def preview(module: GeneratorModule) -> Image.Image:
 
 
 @torch.inference_mode()
-def samples(module: GeneratorModule, index: Tensor, labels: Tensor | None) -> Tensor:
+def samples(module: FamilyModule, index: Tensor, labels: Tensor | None) -> Tensor:
     """uint8 [N, C, H, W] on the CPU: what the averaged weights make of these keys and labels, int64 [N]."""
     program: Program = get_family(module.family).load("program")(module.average)
     parameters = {parameter.name: parameter.default for parameter in program.parameters}

@@ -61,8 +61,8 @@ def margin(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """float64 [N], -1 to 1: the probability of the given label less that of the best other one."""
     others = probabilities.astype(np.float64).copy()
     others[np.arange(len(labels)), labels] = -np.inf
-    best_other: np.ndarray = others.max(axis=1)
-    return self_confidence(probabilities, labels) - best_other
+    found: np.ndarray = self_confidence(probabilities, labels) - others.max(axis=1)
+    return found
 
 
 def prune(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@
     |- UsageError               2    422   the request itself is wrong: fix the command or the configuration
     |  |- ConfigError           2    422   a recipe, setting or flag has a bad name or value
     |  |- LabelError            2    422   a label the model does not know, or labels where there are none
+    |  |- LeakError             2    422   images to measure on that a model was trained on
     |  |- DeviceError           2    422   a device or precision that this machine does not have
     |  |- OutputExistsError     2    409   the output folder holds something already
     |  |- ResumeError           2    409   what is on disk does not fit what is to be resumed
@@ -54,6 +55,13 @@ class LabelError(UsageError):
 
     code = "invalid-label"
     title = "The labels do not fit the model"
+
+
+class LeakError(UsageError):
+    """Images that a model was trained on are to be held against it, or two parts of a split share images."""
+
+    code = "leak"
+    title = "The images were trained on"
 
 
 class DeviceError(UsageError):

@@ -14,6 +14,7 @@ from synth.cli.jobs import app as jobs_app
 from synth.cli.keys import app as keys_app
 from synth.cli.models import app as models_app
 from synth.cli.serve import serve
+from synth.cli.split import split
 from synth.cli.train import train
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ def _options(
 
 app.command("train")(train)
 app.command("generate")(generate)
+app.command("split")(split)
 app.command("serve")(serve)
 app.command("doctor")(doctor)
 app.add_typer(models_app, name="models")

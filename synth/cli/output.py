@@ -1,4 +1,4 @@
-"""What commands print on stdout."""
+"""What commands print on stdout, and how they read what several of them take."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+
+from synth.errors import ConfigError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -28,3 +30,17 @@ def print_fields(fields: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in fields)
     for name, value in fields:
         typer.echo(f"{name.ljust(width)}  {value}".rstrip())
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """``32`` or ``32x48`` as (height, width) in pixels; ConfigError for anything else."""
+    if text is None:
+        return None
+    height, _, width = text.lower().partition("x")
+    try:
+        size = int(height), int(width or height)
+    except ValueError:
+        size = (0, 0)
+    if min(size) < 1:
+        raise ConfigError(f"--size {text!r} is no size: write a number of pixels, or HEIGHTxWIDTH.")
+    return size

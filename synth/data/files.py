@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from synth.data.decode import decode
 from synth.data.pixels import content_id
 from synth.data.sample import Sample, SourceInfo
-from synth.data.source import row_number
+from synth.data.source import check_unchanged, require_origins, row_number
 from synth.errors import UnreadableError
 from synth.machine import worker_threads
 from synth.text import plural, some
@@ -59,17 +59,26 @@ class FileSource:
         files: Sequence[ImageFile],
         notes: Sequence[str] = (),
         skip_unreadable: bool = False,
+        classes: Sequence[str] | None = None,
+        expected: Mapping[str, str] | None = None,
     ) -> None:
+        """``classes``: the names that labels count in, even if only some have files. ``expected``: origin ->
+        id;
+        the pass that finds another id raises SourceError."""
         self._spec = spec
         self._kind = kind
         self._skip = skip_unreadable
+        self._fixed = None if classes is None else tuple(classes)
+        self._expected = expected
+        self._left_out: tuple[tuple[str, str], ...] = ()
         self._notes = tuple(notes)
         self._ids: tuple[str, ...] | None = None
         self._use(files)
 
     def _use(self, files: Sequence[ImageFile]) -> None:
         self._files = tuple(files)
-        names = sorted({file.class_name for file in files if file.class_name is not None})
+        found = sorted({file.class_name for file in files if file.class_name is not None})
+        names = list(self._fixed or found)
         self._classes = tuple(names) if len(names) > 1 else None
         number = {name: position for position, name in enumerate(names)}
         numbers = [number[file.class_name] for file in files if file.class_name is not None]
@@ -92,6 +101,30 @@ class FileSource:
     def labels(self) -> np.ndarray | None:
         self._settle()
         return self._labels
+
+    @property
+    def unreadable(self) -> tuple[tuple[str, str], ...]:
+        """(origin, reason) of the files that were left out, known after the first pass."""
+        self._settle()
+        return self._left_out
+
+    def file(self, position: int) -> ImageFile:
+        """The file of one sample."""
+        self._settle()
+        return self._files[position]
+
+    def subset(
+        self, expected: Mapping[str, str], *, spec: str, classes: Sequence[str] | None = None
+    ) -> FileSource:
+        by_origin = {file.origin: file for file in self._files}
+        return FileSource(
+            spec=spec,
+            kind=self._kind,
+            files=[by_origin[origin] for origin in require_origins(expected, by_origin, self._spec)],
+            skip_unreadable=self._skip,
+            classes=classes,
+            expected=expected,
+        )
 
     def at_most(self) -> int:
         return len(self._files)
@@ -160,8 +193,15 @@ class FileSource:
             lost = sorted(name for name in before - {file.class_name for file in readable} if name)
             if lost:
                 notes.append(f"no readable image is left in class {some(lost)}")
+        self._check_expected(readable, ids)
         self._ids = tuple(ids)
         self._notes += tuple(notes)
+        self._left_out = tuple((file.origin, reason) for file, reason in failures)
+
+    def _check_expected(self, files: Sequence[ImageFile], ids: Sequence[str]) -> None:
+        if self._expected is not None:
+            found = {file.origin: name for file, name in zip(files, ids, strict=True)}
+            check_unchanged(self._expected, found, self._spec)
 
     def _unreadable(self, failures: Sequence[tuple[ImageFile, str]]) -> UnreadableError:
         remedy = "Fix or remove them, or leave them out with --skip-unreadable."

@@ -9,6 +9,8 @@ from synth.data.builtin import BUILTINS, PARTS, open_builtin
 from synth.data.folder import LAYOUTS, open_folder
 from synth.data.npz import open_npz
 from synth.data.source import Source
+from synth.data.splits.manifest import is_split
+from synth.data.splits.open import open_part, refuse_whole, split_of
 from synth.errors import NotFoundError, SourceError
 from synth.text import closest
 
@@ -19,7 +21,8 @@ def open_source(spec: str | Path, *, skip_unreadable: bool = False) -> Source:
     Args:
         spec: a folder (of class folders, or flat), an ``.npz`` file, a folder with ``data.npz`` and
             ``manifest.json`` as written by ``synth generate --format npz``, or the name of a built-in data
-            set; ``NAME:test`` and ``file.npz:test`` are the test part. The name of a built-in set wins over a
+            set. ``DIR/split.json:PART`` or ``DIR/PART`` is a part of a split that ``synth split`` wrote to
+            DIR. ``NAME:test`` and ``file.npz:test`` are the test part. The name of a built-in set wins over a
             folder of that name: write ``./mnist``, or give a Path, for the folder.
         skip_unreadable: leave files that cannot be decoded out, and note them, instead of raising.
 
@@ -35,6 +38,9 @@ def open_source(spec: str | Path, *, skip_unreadable: bool = False) -> Source:
             return open_builtin(text, part="train", spec=text)
         if base in BUILTINS:
             return open_builtin(base, part=_check_part(part, text), spec=text)
+    found = split_of(text)
+    if found is not None:
+        return open_part(*found, spec=text, skip_unreadable=skip_unreadable)
     path = Path(text).expanduser()
     if path.exists():
         return _open_path(path, text, skip_unreadable)
@@ -44,6 +50,8 @@ def open_source(spec: str | Path, *, skip_unreadable: bool = False) -> Source:
 
 
 def _open_path(path: Path, spec: str, skip_unreadable: bool) -> Source:
+    if is_split(path):
+        raise refuse_whole(path)
     if path.is_dir():
         if (path / "data.npz").is_file() and (path / "manifest.json").is_file():
             return open_npz(path / "data.npz", spec=spec)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
 
 from synth.data.pixels import canonical, content_id
 from synth.data.sample import Sample, SourceInfo
+from synth.errors import SourceError
+from synth.text import plural, some
 
 T = TypeVar("T")
 
@@ -59,6 +61,21 @@ class Source(Protocol):
         """
         ...
 
+    def subset(
+        self, expected: Mapping[str, str], *, spec: str, classes: Sequence[str] | None = None
+    ) -> Source:
+        """The samples of these origins, in this order, as a source called ``spec``.
+
+        Args:
+            expected: origin -> id. A sample with another content makes the pass over the subset raise
+                SourceError.
+            classes: the names that labels count in; by default those of this source.
+
+        Raises:
+            SourceError: an origin is not there any more.
+        """
+        ...
+
 
 class ArraySource:
     """A source over an array in memory.
@@ -67,7 +84,7 @@ class ArraySource:
         images: uint8 [N, H, W, 1 or 3].
         labels: int64 [N] of class numbers, or None.
         classes: names of the classes; None exactly when ``labels`` is.
-        origin: what the images come from; sample i is called ``origin[i]``.
+        origin: what the images come from; sample i is called ``origin[i]``, in a subset too.
         notes: what the user should know.
     """
 
@@ -86,6 +103,7 @@ class ArraySource:
         self._labels = None if labels is None else labels.astype(np.int64)
         self._origin = origin
         self._ids: tuple[str, ...] | None = None
+        self._rows: tuple[int, ...] | None = None
         self._info = SourceInfo(
             spec, kind, len(images), None if classes is None else tuple(classes), tuple(notes)
         )
@@ -115,11 +133,54 @@ class ArraySource:
         image = canonical(self._images[row]).copy()
         known = None if self._ids is None else self._ids[row]
         label = None if self._labels is None else int(self._labels[row])
-        return Sample(image, label, known or content_id(image), f"{self._origin}[{row}]")
+        return Sample(image, label, known or content_id(image), self._name(row))
+
+    def subset(
+        self, expected: Mapping[str, str], *, spec: str, classes: Sequence[str] | None = None
+    ) -> ArraySource:
+        rows = {f"{self._origin}[{row}]": row for row in range(len(self))}
+        chosen = [rows[origin] for origin in require_origins(expected, rows, self._info.spec)]
+        ids = [self.ids[row] for row in chosen]
+        check_unchanged(expected, dict(zip(expected, ids, strict=True)), self._info.spec)
+        part = ArraySource(
+            spec=spec,
+            kind=self._info.kind,
+            images=self._images[chosen],
+            labels=None if self._labels is None else self._labels[chosen],
+            classes=self._info.classes,
+            origin=self._origin,
+            notes=self._info.notes,
+        )
+        part._ids, part._rows = tuple(ids), tuple(chosen)
+        return part
 
     def each(self, transform: Callable[[np.ndarray], T]) -> Iterator[tuple[str, T]]:
         for row, image in enumerate(self._images):
-            yield f"{self._origin}[{row}]", transform(canonical(image))
+            yield self._name(row), transform(canonical(image))
+
+    def _name(self, row: int) -> str:
+        return f"{self._origin}[{row if self._rows is None else self._rows[row]}]"
+
+
+def require_origins(expected: Mapping[str, str], there: Mapping[str, object], spec: str) -> list[str]:
+    """The expected origins; SourceError where some are not there."""
+    missing = [origin for origin in expected if origin not in there]
+    if missing:
+        raise SourceError(
+            f"{plural(len(missing), 'sample')} of the split of {spec} are not there any more: "
+            f"{some(missing, 5)}. Restore them, or split again with --overwrite."
+        )
+    return list(expected)
+
+
+def check_unchanged(expected: Mapping[str, str], found: Mapping[str, str], spec: str) -> None:
+    """Raise SourceError where a sample found has another id than is expected of its origin."""
+    changed = [origin for origin, name in found.items() if expected[origin] != name]
+    if changed:
+        raise SourceError(
+            f"{plural(len(changed), 'sample')} of {spec} changed since the split: {some(changed, 5)}. "
+            "Restore them, or split again with --overwrite."
+        )
 
 
 def row_number(position: int, count: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from bisect import bisect_right
 from collections import defaultdict
@@ -11,8 +10,8 @@ from itertools import accumulate
 
 import numpy as np
 
-from synth.errors import ConfigError, UsageError
-from synth.randomness import check_seed
+from synth.data.units import check_lengths, keys_of, points_of, units_of
+from synth.errors import ConfigError
 
 
 def split_by_hash(
@@ -21,6 +20,8 @@ def split_by_hash(
     labels: Sequence[int] | np.ndarray | None = None,
     groups: Sequence[Hashable] | None = None,
     seed: int = 0,
+    links: np.ndarray | None = None,
+    use: str = "",
 ) -> dict[str, np.ndarray]:
     """Split samples into named parts, by a keyed hash of their content.
 
@@ -29,13 +30,14 @@ def split_by_hash(
     the one to train on, the others are held out. The ranges lie in the order of ``fractions``, but with
     training second, so that two held-out parts border on it from both sides.
 
-    1. Keys that share an id (the same image in two groups) are one unit; all else is a unit by itself. A unit
-       goes to the earliest part that one of its keys falls into.
+    1. Keys that share an id (the same image in two groups), or are linked (near-duplicates), are one unit;
+       all else is a unit by itself. A unit goes to the earliest part that one of its keys falls into.
     2. A class none of whose keys falls into some held-out part takes, for each such part in turn, the key
        nearest to that part's range out of its keys in the training range. The key's unit moves to that part
        if it is that key alone and holds no other class.
 
-    **Equal stays together.** Equal ids, and equal groups, are always in the same part, whatever their labels.
+    **Equal stays together.** Equal ids, equal groups and linked samples are always in the same part, whatever
+    their labels. So the larger a unit is, the more likely it is to be trained on.
 
     **Stratification.** By (1) each class has the given fractions in expectation. By (2) a class is present in
     every held-out part as long as it has keys enough in the training range and they are its own; a class of
@@ -52,7 +54,8 @@ def split_by_hash(
     over the parts no old key of c is taken afterwards that was not taken before: so u was taken before, too.
     Samples may move from a held-out part into training (a new sample serves the held-out part instead), or
     rarely between held-out parts; neither shows a model what it was trained on. Changing ``fractions``,
-    ``seed`` or the labels of existing samples makes another split.
+    ``seed`` or the labels of existing samples makes another split. Links must be a matter of the two samples
+    alone (a fixed threshold), so that adding samples takes none away.
 
     Args:
         ids: content hash of each sample; N of them.
@@ -60,6 +63,9 @@ def split_by_hash(
         labels: N class numbers; None treats all samples as one class.
         groups: N group keys (patient, video, scene); None for a sample, or for all, means no group.
         seed: 0 to 2**64 - 1; another seed makes an independent split.
+        links: int64 [M, 2], pairs of positions that must not be separated; None: there are none.
+        use: at most 16 letters. A part that is split once more under the same seed needs another ``use``: its
+            samples were chosen by the first hash, and would all fall into the same range of it again.
 
     Returns:
         Part name -> int64 positions into ``ids``, ascending; together they are all positions, each once.
@@ -69,14 +75,12 @@ def split_by_hash(
         UsageError: labels or groups of another length than ids, or a bad seed.
     """
     order, edges = _ranges(fractions)
-    for name, values in (("labels", labels), ("groups", groups)):
-        if values is not None and len(values) != len(ids):
-            raise UsageError(f"{len(values)} {name} were given for {len(ids)} ids; give one for each.")
-    keys = _keys(ids, groups)
+    check_lengths(ids, labels=labels, groups=groups)
+    keys = keys_of(ids, groups)
     classes = [0] * len(ids) if labels is None else np.asarray(labels).tolist()
-    points = _points(keys, seed)
+    points = points_of(keys, seed, use)
     part_of = {key: order[bisect_right(edges, point)] for key, point in points.items()}
-    unit_of = _units(ids, keys)
+    unit_of = units_of(ids, keys, links)
 
     unit_part: dict[str, int] = {}
     unit_keys: dict[str, set[str]] = defaultdict(set)
@@ -133,38 +137,3 @@ def _ranges(fractions: Mapping[str, float]) -> tuple[list[int], list[float]]:
     edges = list(accumulate(values[part] for part in order))[:-1]
     # Rounding must not open a sliver for a last part of fraction 0.
     return order, [1.0 if edge > 1 - 1e-9 else edge for edge in edges]
-
-
-def _keys(ids: Sequence[str], groups: Sequence[Hashable] | None) -> list[str]:
-    """The text that decides for each sample; the prefix keeps a group apart from an id of the same text."""
-    if groups is None:
-        return [f"id:{name}" for name in ids]
-    return [
-        f"id:{name}" if group is None else f"group:{group}" for name, group in zip(ids, groups, strict=True)
-    ]
-
-
-def _points(keys: Sequence[str], seed: int) -> dict[str, float]:
-    """A point of [0, 1) for each key: the first 53 bits of its BLAKE2b digest under the seed."""
-    secret = check_seed(seed).to_bytes(8, "little")
-    return {
-        key: (int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8, key=secret).digest(), "big") >> 11)
-        * 2.0**-53
-        for key in set(keys)
-    }
-
-
-def _units(ids: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
-    """key -> a key that stands for all keys linked to it by shared ids (disjoint sets by union-find)."""
-    parent = {key: key for key in keys}
-
-    def root(key: str) -> str:
-        while parent[key] != key:
-            parent[key] = parent[parent[key]]
-            key = parent[key]
-        return key
-
-    first: dict[str, str] = {}
-    for name, key in zip(ids, keys, strict=True):
-        parent[root(key)] = root(first.setdefault(name, key))
-    return {key: root(key) for key in parent}

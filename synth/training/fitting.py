@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from synth.artifacts import Artifact, Draft, ImageInfo, Metric, Store, check_name
 from synth.data import LARGEST_OWN_SIDE, ImageSet, load_images, open_source, require_images
+from synth.data.locations import absolute_spec
 from synth.errors import ConfigError, NotFoundError, ResumeError
 from synth.families import get_family
 from synth.models.program import ImageShape
@@ -28,7 +29,7 @@ from synth.training.parts import pixel_statistics, split
 from synth.training.preview import preview
 from synth.training.recipe import Recipe, check_resumable, make_recipe
 from synth.training.reporter import Reporter, Silent
-from synth.training.runs import Run, absolute_spec, all_runs, data_digest, latest_run, new_run
+from synth.training.runs import Run, all_runs, data_digest, latest_run, new_run
 
 _LIGHTNING_PRECISION: Mapping[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from synth.artifacts.files import make_folder, replace_file, storage_errors
-from synth.data import BUILTINS, ImageSet
+from synth.data import ImageSet
 from synth.errors import NotFoundError, ResumeError, UsageError
 from synth.home import runs_folder
 
@@ -147,17 +147,6 @@ def new_run(name: str, root: Path | None = None) -> Run:
             except FileExistsError:
                 continue
             return Run(path)
-
-
-def absolute_spec(source: str | Path) -> str:
-    """``source`` so that it means the same from every working folder."""
-    text = str(source)
-    base, _, part = text.rpartition(":")
-    if isinstance(source, str) and (text in BUILTINS or base in BUILTINS):
-        return text
-    if Path(text).expanduser().exists() or not base:
-        return str(Path(text).expanduser().absolute())
-    return f"{Path(base).expanduser().absolute()}:{part}"
 
 
 def data_digest(images: ImageSet) -> str:

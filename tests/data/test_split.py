@@ -136,3 +136,20 @@ def test_labels_groups_and_seed_are_checked():
         split_by_hash(make_ids(3), THREE, groups=["a"])
     with pytest.raises(UsageError, match="seed"):
         split_by_hash(make_ids(3), THREE, seed=-1)
+
+
+def test_linked_samples_stay_together_and_growing_keeps_training_samples_in_training():
+    ids = make_ids(600)
+    links = np.stack([np.arange(0, 598, 2), np.arange(2, 600, 2)], axis=1)[::3]
+    parts = part_of(split_by_hash(ids, THREE, links=links), 600)
+    assert all(parts[one] == parts[other] for one, other in links.tolist())
+    inner = links[links.max(axis=1) < 300]
+    before = part_of(split_by_hash(ids[:300], THREE, links=inner), 300)
+    assert all(now == "train" for was, now in zip(before, parts, strict=False) if was == "train")
+
+
+def test_a_part_can_be_split_again_by_another_use():
+    ids = make_ids(2_000)
+    train = split_by_hash(ids, THREE)["train"]
+    again = split_by_hash([ids[row] for row in train], THREE, use="again")
+    assert abs(len(again["val"]) / len(train) - 0.1) < 0.03

@@ -8,10 +8,11 @@ from PIL import Image
 
 from synth.artifacts import Store
 from synth.data import load_images, open_source
+from synth.data.locations import absolute_spec
 from synth.errors import ConfigError, DeviceError, NonFiniteError, SourceError
 from synth.sampling import Sampler
 from synth.training.parts import split
-from synth.training.runs import absolute_spec, all_runs, latest_run
+from synth.training.runs import all_runs, latest_run
 from synth.training.vae import VAEModule
 
 

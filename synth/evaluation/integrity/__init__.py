@@ -1,0 +1,1 @@
+"""What may be wrong with a source: duplicates, leaks, outliers, wrong labels, imbalance, shortcuts."""

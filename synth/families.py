@@ -1,9 +1,10 @@
-"""The table of generator families: the one place where a new family is added.
+"""The table of families: the one place where a new kind of model is added.
 
 Each entry names, as ``module:attribute`` and imported only when used, what a family consists of:
 
     network   ``(config: dict, image: ImageShape, classes: int) -> nn.Module``  (synth/models)
-    program   ``(network) -> Program``: what the sampler core runs               (synth/models)
+    program   ``(network) -> Program``: what the sampler core runs; None where    (synth/models)
+              the family makes no images
     recipe    the pydantic type of its training configuration                     (synth/training)
     module    its Lightning module                                                (synth/training)
 """
@@ -20,24 +21,29 @@ from synth.text import closest
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of generator; the attributes are import paths, see the module's docstring."""
+    """One kind of model; the attributes are import paths, see the module's docstring."""
 
     name: str
     summary: str
     network: str
-    program: str
+    program: str | None
     recipe: str
     module: str
 
     def load(self, part: str) -> Any:
-        """Import one part: ``network``, ``program``, ``recipe`` or ``module``."""
+        """Import one part: ``network``, ``program`` (of a generator), ``recipe`` or ``module``."""
         module_name, attribute = str(getattr(self, part)).split(":")
         return getattr(importlib.import_module(module_name), attribute)
 
     @property
+    def generates(self) -> bool:
+        """Whether it makes images; an encoder does not."""
+        return self.program is not None
+
+    @property
     def translates(self) -> bool:
         """Whether it makes images from images: its program is a ``synth.models.program.Translator``."""
-        return hasattr(self.load("program"), "begin_from")
+        return self.generates and hasattr(self.load("program"), "begin_from")
 
 
 FAMILIES: dict[str, Family] = {
@@ -51,6 +57,14 @@ FAMILIES: dict[str, Family] = {
             recipe="synth.training.vae:VAERecipe",
             module="synth.training.vae:VAEModule",
         ),
+        Family(
+            name="encoder",
+            summary="self-supervised encoder: the feature space that images are compared in",
+            network="synth.models.encoder:Encoder",
+            program=None,
+            recipe="synth.training.encoder:EncoderRecipe",
+            module="synth.training.encoder:EncoderModule",
+        ),
     )
 }
 
@@ -63,3 +77,8 @@ def get_family(name: str) -> Family:
         raise NotFoundError(
             f"There is no family {name!r}{closest(name, FAMILIES)}. Families: {', '.join(FAMILIES)}."
         ) from None
+
+
+def generates(name: str) -> bool:
+    """Whether models of that family make images; a family that this version does not know may."""
+    return name not in FAMILIES or FAMILIES[name].generates

@@ -1,4 +1,4 @@
-"""One published generator: a folder that is read and never changed."""
+"""One published model: a folder that is read and never changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from synth.artifacts.card import ModelCard
 from synth.artifacts.draft import MANIFEST_FILE
 from synth.artifacts.ids import TrainingIds
 from synth.artifacts.manifest import SCHEMA, Manifest, generator_digest
-from synth.errors import ArtifactError
+from synth.errors import ArtifactError, UsageError
+from synth.families import generates
 from synth.text import some
 
 if TYPE_CHECKING:  # the store is listed without torch
@@ -26,7 +27,7 @@ _REMEDY = "Restore the folder from a copy, or train the model again."
 
 @dataclass(frozen=True)
 class Artifact:
-    """A generator on disk. Opening reads the manifest alone; the weights are read when asked for."""
+    """A model on disk. Opening reads the manifest alone; the weights are read when asked for."""
 
     path: Path
     manifest: Manifest
@@ -52,6 +53,20 @@ class Artifact:
     def card(self) -> ModelCard:
         """What users and the API are told of it."""
         return ModelCard.of(self.manifest)
+
+    @property
+    def generates(self) -> bool:
+        """Whether it makes images; an encoder does not."""
+        return generates(self.manifest.family)
+
+    def require_generator(self) -> None:
+        """Raise UsageError, with what it is good for, where it makes no images."""
+        if not self.generates:
+            raise UsageError(
+                f"{self.manifest.reference} is an {self.manifest.family}: it turns images into features and "
+                "makes none. Name a generator, such as synth train vae makes; synth models list shows each "
+                "model's family."
+            )
 
     def weights(self) -> dict[str, Tensor]:
         """All tensors by name, on the CPU; ArtifactError where the file is not what was published."""

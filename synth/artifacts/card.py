@@ -1,4 +1,4 @@
-"""The model card: what users and the API are told of a generator."""
+"""The model card: what users and the API are told of a model."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from synth.artifacts.manifest import ImageInfo, Manifest, Metric
+from synth.families import generates
 from synth.text import plural
 
 _CLASSES_SHOWN = 100
@@ -62,7 +63,7 @@ class ModelCard:
             "digest": self.digest,
             "created": self.created.isoformat(),
             "metrics": {
-                name: {"value": metric.value if math.isfinite(metric.value) else None, "how": metric.how}
+                name: {"value": _finite(metric.value), "how": metric.how}
                 for name, metric in self.metrics.items()
             },
             "training_images": self.training_images,
@@ -71,7 +72,8 @@ class ModelCard:
 
 def readme(manifest: Manifest, *, preview: bool) -> str:
     """README.md of an artifact, in Markdown with the front matter that model hubs read."""
-    sections = (_data, _figures, _use, _limits)
+    generator = generates(manifest.family)
+    sections = (_data, _figures, *((_use, _limits) if generator else (_use_features, _limits_of_features)))
     return "\n".join(
         [*_head(manifest, preview), *(line for section in sections for line in section(manifest))]
     )
@@ -80,21 +82,25 @@ def readme(manifest: Manifest, *, preview: bool) -> str:
 def _head(manifest: Manifest, preview: bool) -> list[str]:
     image = manifest.image
     kind = "grey" if image.channels == 1 else "RGB"
+    generator = generates(manifest.family)
     labelled = "without classes" if manifest.classes is None else f"of {len(manifest.classes)} classes"
+    what = f"A `{manifest.family}` generator of {kind} images {labelled},"
+    if not generator:
+        what = f"A self-supervised `{manifest.family}`: features of {kind} images of"
     lines = [
         "---",
         "library_name: synth",
-        "pipeline_tag: unconditional-image-generation",
+        f"pipeline_tag: {'unconditional-image-generation' if generator else 'image-feature-extraction'}",
         f"tags: [synth, synthetic-data, {manifest.family}]",
         "---",
         f"# {manifest.reference}",
         "",
-        f"A `{manifest.family}` generator of {kind} images {labelled}, {image.height} x {image.width} pixels "
-        f"(height x width), with {manifest.weights.parameters:,} parameters.",
+        f"{what} {image.height} x {image.width} pixels (height x width), with "
+        f"{manifest.weights.parameters:,} parameters.",
         "",
     ]
     if preview:
-        lines += ["![Samples](preview.png)", ""]
+        lines += [f"![{'Samples' if generator else 'Nearest neighbours'}](preview.png)", ""]
     return [
         *lines,
         f"- made: {manifest.created:%Y-%m-%d %H:%M} UTC",
@@ -127,7 +133,7 @@ def _data(manifest: Manifest) -> list[str]:
 def _figures(manifest: Manifest) -> list[str]:
     lines = ["## Figures", ""]
     if manifest.metrics:
-        rows = ((name, f"{metric.value:.4g}", metric.how) for name, metric in manifest.metrics.items())
+        rows = ((name, figure(metric), metric.how) for name, metric in manifest.metrics.items())
         lines += _table(("figure", "value", "how it was measured"), rows)
     else:
         lines += ["Nothing was measured.", ""]
@@ -163,6 +169,32 @@ def _use(manifest: Manifest) -> list[str]:
     ]
 
 
+def _use_features(manifest: Manifest) -> list[str]:
+    return [
+        "## Use",
+        "",
+        "```python",
+        "from synth.evaluation import open_extractor",
+        "",
+        f'extractor = open_extractor("{manifest.reference}")',
+        "features = extractor.features(images)  # uint8 [N, C, H, W] to float32 [N, D]",
+        "```",
+        "",
+    ]
+
+
+def _limits_of_features(manifest: Manifest) -> list[str]:
+    return [
+        "## Limits",
+        "",
+        "- It was trained without labels, on the images above: what they lack it does not tell apart.",
+        "- It looks through what its training changed at random: see the views in the recipe.",
+        "- Figures in its features compare only with figures under the same digest.",
+        f"- It takes images of {manifest.image.height} x {manifest.image.width} pixels and no other size.",
+        "",
+    ]
+
+
 def _limits(manifest: Manifest) -> list[str]:
     return [
         "## Limits",
@@ -173,6 +205,15 @@ def _limits(manifest: Manifest) -> list[str]:
         f"- It makes images of {manifest.image.height} x {manifest.image.width} pixels and no other size.",
         "",
     ]
+
+
+def figure(metric: Metric) -> str:
+    """A metric's value for people."""
+    return "not measured" if metric.value is None else f"{metric.value:.4g}"
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _numbers(values: Iterable[float]) -> str:

@@ -25,7 +25,7 @@ class _Record(BaseModel):
 
 
 class ImageInfo(_Record):
-    """Shape of the images that the generator makes."""
+    """Shape of the images that the model makes, or takes."""
 
     channels: int = Field(ge=1, le=3)
     height: int = Field(ge=1)
@@ -61,9 +61,10 @@ class TrainingInfo(_Record):
 
 
 class Metric(_Record):
-    """One measured figure and how it was measured."""
+    """One figure and how it was measured."""
 
-    value: float
+    value: float | None
+    """None: it could not be measured, and ``how`` says why."""
     how: str
 
 

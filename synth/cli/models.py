@@ -130,6 +130,8 @@ def _image(card: ModelCard) -> str:
 
 
 def _fields(artifact: Artifact) -> list[tuple[str, str]]:
+    from synth.artifacts.card import figure
+
     card, manifest = artifact.card, artifact.manifest
     fields = [
         ("model", card.reference),
@@ -144,7 +146,7 @@ def _fields(artifact: Artifact) -> list[tuple[str, str]]:
         ("created", f"{card.created:%Y-%m-%d %H:%M:%S %Z}"),
         ("digest", card.digest),
     ]
-    fields += [(name, f"{metric.value:.4g}  ({metric.how})") for name, metric in card.metrics.items()]
+    fields += [(name, f"{figure(metric)}  ({metric.how})") for name, metric in card.metrics.items()]
     return [
         *fields,
         ("libraries", some([f"{n} {v}" for n, v in manifest.libraries.items()])),

@@ -1,5 +1,7 @@
 """Evidence of what synthetic data are worth."""
 
+from synth.evaluation.extractor import Extractor
+from synth.evaluation.extractors import open_extractor
 from synth.evaluation.utility import Scores, score_classifier, train_classifier
 
-__all__ = ["Scores", "score_classifier", "train_classifier"]
+__all__ = ["Extractor", "Scores", "open_extractor", "score_classifier", "train_classifier"]

@@ -95,7 +95,9 @@ class GenerateBody(JobBody):
 
     def pin(self, store: Store, queue: Queue) -> dict[str, Any]:
         get_format(self.format, self.encoding)
-        manifest = store.find(self.model).manifest
+        artifact = store.find(self.model)
+        artifact.require_generator()
+        manifest = artifact.manifest
         classes = None if manifest.classes is None else tuple(manifest.classes)
         _check_labels(self.labels_for(classes), classes, self.count)
         return {"model": manifest.reference, "digest": manifest.digest}

@@ -10,10 +10,10 @@ from torch import Tensor
 from synth.batch import Mode
 from synth.errors import DeviceError
 from synth.sampling.backends import Backend
+from synth.sampling.costs import Costs
 from synth.sampling.execution import Parameters
 from synth.sampling.methods import Model, Ways
 from synth.sampling.rows import Rows, Wanted
-from synth.sampling.split import split
 from synth.sampling.transfer import DirectTransfer, PinnedTransfer, Transfer
 from synth.sampling.tuning import Tuning, exact_bucket, tune
 
@@ -37,7 +37,7 @@ class Core:
         # Warm-up measures generation; what was prepared for it knows nothing of images.
         self._translating = self._fast
         self._transfer: Transfer = self._make_transfer(self.exact_bucket)
-        self.tuning: Tuning | None = None
+        self.costs = Costs(self.exact_bucket, None)
         self._halved = False
         self._dead: str | None = None
 
@@ -48,18 +48,24 @@ class Core:
             for size in known.seconds:
                 self._fast.prepare(self.sample_rows(size), self.defaults)
             self._exact.prepare(self.sample_rows(self.exact_bucket), self.defaults)
-            self.tuning = known
+            tuning = known
         else:
-            self.tuning, self._fast = tune(
+            tuning, self._fast = tune(
                 self._ways.candidates(self.defaults),
                 lambda size: (self.sample_rows(size), self.defaults),
                 exact=(self._exact, self.exact_bucket),
                 bytes_per_sample=self.bytes_per_sample,
                 budget_seconds=seconds,
             )
+        self.costs = Costs(self.exact_bucket, tuning)
         self._ways.keep_only(self._fast.method)
-        self._transfer = self._make_transfer(max(*self.tuning.seconds, self.exact_bucket))
-        return self.tuning
+        self._transfer = self._make_transfer(max(*tuning.seconds, self.exact_bucket))
+        return tuning
+
+    @property
+    def tuning(self) -> Tuning | None:
+        """What warm-up found."""
+        return self.costs.tuning
 
     @property
     def memory_bytes(self) -> int:
@@ -93,26 +99,11 @@ class Core:
             raise DeviceError(self._dead) from error
         return pixels
 
-    def buckets(self, count: int, mode: Mode) -> list[int]:
-        """The sizes that ``count`` samples are computed in."""
-        if mode == "exact" or self.tuning is None:
-            return [self.exact_bucket] * -(-count // self.exact_bucket)
-        return split(count, self.tuning.seconds)
-
-    def cost(self, count: int, mode: Mode) -> float:
-        """Predicted seconds of device time for ``count`` samples; 0.0 where nothing was measured."""
-        if self.tuning is None:
-            return 0.0
-        buckets = self.buckets(count, mode)
-        if mode == "exact":
-            return len(buckets) * self.tuning.exact_seconds
-        return sum(self.tuning.seconds[size] for size in buckets)
-
     def _run(
         self, rows: Rows, mode: Mode, parameters: Parameters, wanted: Wanted | None, pixels: Tensor
     ) -> None:
         """Fill ``pixels`` bucket by bucket; halves the largest bucket and goes on when memory runs out."""
-        at, sizes = 0, self.buckets(len(rows), mode)
+        at, sizes = 0, self.costs.buckets(len(rows), mode)
         while sizes:
             part = slice(at, min(at + sizes[0], len(rows)))
             try:
@@ -121,7 +112,7 @@ class Core:
                 if not is_out_of_memory(error):
                     raise
                 self._halve(sizes[0], mode, error)
-                sizes = self.buckets(len(rows) - at, mode)
+                sizes = self.costs.buckets(len(rows) - at, mode)
                 continue
             at, sizes = part.stop, sizes[1:]
 
@@ -152,7 +143,7 @@ class Core:
             ) from error
         for given_up in self.tuning.seconds.keys() - smaller.keys():
             self._fast.forget(given_up)
-        self.tuning = self.tuning.model_copy(update={"seconds": smaller})
+        self.costs = Costs(self.exact_bucket, self.tuning.model_copy(update={"seconds": smaller}))
         self._halved = True
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -13,8 +13,8 @@ from synth.sampling.methods import Model
 from synth.text import brief
 
 
-def load_model(artifact: Artifact) -> Model:
-    """Build the family's network and fill it with the artifact's weights, in float32 on the CPU.
+def load_network(artifact: Artifact) -> nn.Module:
+    """The family's network with the artifact's weights, in float32 on the CPU, frozen.
 
     Raises ArtifactError where the family is unknown to this version of synth, or the weights do not fit.
     """
@@ -26,17 +26,29 @@ def load_model(artifact: Artifact) -> Model:
             f"{artifact.path} is of the family {manifest.family!r}, which this version of synth "
             "does not know. Upgrade synth."
         ) from error
-    shape = ImageShape(manifest.image.channels, manifest.image.height, manifest.image.width)
-    classes = len(manifest.classes or ())
     weights = artifact.weights()
     try:
         # On the meta device nothing is allocated or initialised that the weights replace anyway.
         with torch.device("meta"):
-            network: nn.Module = family.load("network")(manifest.network, shape, classes)
+            network: nn.Module = family.load("network")(manifest.network, *_trained_for(artifact))
         network.load_state_dict(weights, strict=True, assign=True)
     except (LookupError, ArithmeticError, TypeError, ValueError, RuntimeError) as error:
         raise ArtifactError(
             f"The weights in {artifact.path} do not fit the network that its manifest describes "
             f"({brief(error)}). Restore the folder from a copy, or train the model again."
         ) from error
-    return Model(network.requires_grad_(False).eval(), family.load("program"), shape, classes)
+    return network.requires_grad_(False).eval()
+
+
+def load_model(artifact: Artifact) -> Model:
+    """The network with its program; UsageError where it is no generator, and as ``load_network``."""
+    artifact.require_generator()
+    network = load_network(artifact)
+    return Model(network, get_family(artifact.manifest.family).load("program"), *_trained_for(artifact))
+
+
+def _trained_for(artifact: Artifact) -> tuple[ImageShape, int]:
+    """Shape of the images, and number of classes."""
+    manifest = artifact.manifest
+    shape = ImageShape(manifest.image.channels, manifest.image.height, manifest.image.width)
+    return shape, len(manifest.classes or ())

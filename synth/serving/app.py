@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -27,6 +28,7 @@ from synth.serving.access_log import AccessLog
 from synth.serving.admission import AdmissionMiddleware
 from synth.serving.answers import GenerationAnswer
 from synth.serving.body_limit import BodyLimitMiddleware
+from synth.serving.crew import Crew
 from synth.serving.device import device_threads
 from synth.serving.documentation import describe
 from synth.serving.engine import Engine
@@ -62,17 +64,21 @@ def create_app(
 
     Args:
         settings: see ServerSettings; ``host`` and ``port`` are of no use here.
-        open_generator: loads an artifact, on the engine's thread; by default as a Sampler.
+        open_generator: loads an artifact, on the engine's thread; by default as a Sampler, in processes of
+            its own on a CPU.
         telemetry: by default as the settings say.
 
     Raises DeviceError if the device or precision is not to be had, ConfigError if traces are not.
     """
     telemetry = telemetry or open_telemetry(settings.tracing)
     device = resolve_device(settings.device)  # now, so that a server for one that is not there does not start
-    engine = Engine(queue_limit=settings.queue_limit, threads=device_threads(device), telemetry=telemetry)
+    crew = None if open_generator is not None else _crew(settings, device)
+    threads = device_threads(device) if crew is None else crew.count
+    engine = Engine(queue_limit=settings.queue_limit, threads=threads, telemetry=telemetry)
+    open_generator = open_generator or (_sampler_opener(settings, device) if crew is None else crew.open)
     registry = Registry(
         Store(settings.store),
-        telemetry.metrics.counting_loads(open_generator or _sampler_opener(settings, device)),
+        telemetry.metrics.counting_loads(open_generator),
         engine.call,
         max_bytes=settings.max_model_bytes or default_model_bytes(device),
         watch_seconds=settings.watch_seconds,
@@ -81,10 +87,14 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if crew is not None:
+            crew.start()
         engine.start()
         registry.start()
         yield
         await engine.shut_down(settings.drain_seconds)
+        if crew is not None:
+            await asyncio.to_thread(crew.end)
         await registry.stop()
         decoder.close()
         queue.database.close()
@@ -122,6 +132,14 @@ def create_app(
     app.add_middleware(ObservationMiddleware, telemetry=telemetry, log=AccessLog())
     app.add_middleware(RequestIdMiddleware)  # outermost: whatever answers, the answer has an id
     return app
+
+
+def _crew(settings: ServerSettings, device: torch.device) -> Crew | None:
+    """Processes that compute on a CPU; an accelerator is computed on by this one."""
+    count = device_threads(device) if settings.processes is None else settings.processes
+    if device.type != "cpu" or not count:
+        return None
+    return Crew(count, resolve_precision(settings.precision, device))
 
 
 def _sampler_opener(settings: ServerSettings, device: torch.device) -> OpenGenerator:

@@ -37,13 +37,14 @@ class Snapshot:
 
     def only_name(self) -> str:
         """The name that is meant where none is given; raises where there is none, or several."""
-        if not self.versions:
+        names = [name for name, versions in self.versions.items() if _generates(versions)]
+        if not names:
             raise NotFoundError(
                 "The store has no models yet. Make one: synth train vae --data fashion-mnist --name fashion"
             )
-        if len(self.versions) > 1:
-            raise UsageError(f"Say which model; there are several: {some(list(self.versions))}.")
-        return next(iter(self.versions))
+        if len(names) > 1:
+            raise UsageError(f"Say which model; there are several: {some(names)}.")
+        return names[0]
 
     def find(self, wanted: Reference) -> Version | None:
         """What a reference means; None if that is not here."""
@@ -108,6 +109,12 @@ class Catalog:
             return self._store.aliases(name)
         except ArtifactError:  # told to whoever asks for one
             return {}
+
+
+def _generates(versions: Mapping[int, Version]) -> bool:
+    """Whether a name may mean a generator: not where its latest version is another kind of model."""
+    latest = versions[max(versions)].artifact
+    return latest is None or latest.generates
 
 
 def file_states(folder: Path) -> Files:

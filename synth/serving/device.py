@@ -15,7 +15,7 @@ from torch import Tensor
 from synth.batch import Mode
 from synth.errors import DeviceError
 from synth.machine import worker_threads
-from synth.sampling import Sampler
+from synth.sampling.planner import Planner
 from synth.serving.lanes import Bucket, Lanes
 from synth.serving.problems import DeviceFailureError
 from synth.serving.telemetry import Telemetry
@@ -95,7 +95,7 @@ class DeviceThreads:
         with self._grown:
             return (self._lanes.seconds + sum(self._running.values())) / self.count
 
-    def predict(self, sampler: Sampler, count: int, mode: Mode) -> float:
+    def predict(self, sampler: Planner, count: int, mode: Mode) -> float:
         """Seconds that ``count`` samples take by themselves."""
         with self._grown:
             one = self._lanes.predict(sampler, min(count, sampler.best_bucket(mode)), mode)

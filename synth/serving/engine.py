@@ -14,7 +14,7 @@ from torch import Tensor
 
 from synth.batch import Mode
 from synth.errors import OverloadError, SynthError
-from synth.sampling import Sampler
+from synth.sampling.planner import Planner
 from synth.sampling.rows import Work
 from synth.serving.device import Counters, DeviceThreads
 from synth.serving.lanes import Bucket
@@ -113,7 +113,7 @@ class Engine:
         self._device.call(run)
         return await answer
 
-    def predict(self, sampler: Sampler, count: int, mode: Mode) -> float:
+    def predict(self, sampler: Planner, count: int, mode: Mode) -> float:
         """Seconds of device time that ``count`` samples take by themselves."""
         return self._device.predict(sampler, count, mode)
 
@@ -146,7 +146,7 @@ class Engine:
     @contextlib.contextmanager
     def accept(
         self,
-        sampler: Sampler,
+        sampler: Planner,
         work: Work,
         *,
         client: str = "anonymous",
@@ -188,7 +188,7 @@ class Engine:
             if timer is not None:
                 timer.cancel()
 
-    async def submit(self, sampler: Sampler, work: Work, **options: Any) -> Tensor:
+    async def submit(self, sampler: Planner, work: Work, **options: Any) -> Tensor:
         """uint8 [N, C, H, W]: all samples of ``work``; arguments and errors are those of ``accept``."""
         parts: list[Tensor] = []
         with self.accept(sampler, work, **options) as ticket:

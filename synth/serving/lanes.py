@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from synth.batch import Mode
-from synth.sampling import Sampler
+from synth.sampling.planner import Planner
 from synth.sampling.rows import Rows
 from synth.serving.telemetry import Share
 from synth.serving.tickets import LaneKey, Ticket
@@ -64,7 +64,7 @@ class Lane:
     """Samples of one model, operation, mode and set of parameters."""
 
     key: LaneKey
-    sampler: Sampler
+    sampler: Planner
     mode: Mode
     parameters: Mapping[str, float]
     size: int
@@ -126,7 +126,7 @@ class Lanes:
 
     def __init__(self) -> None:
         self._lanes: dict[LaneKey, Lane] = {}
-        self._scales: WeakKeyDictionary[Sampler, float] = WeakKeyDictionary()
+        self._scales: WeakKeyDictionary[Planner, float] = WeakKeyDictionary()
         """What was learnt of models whose lanes have ended."""
 
     @property
@@ -139,7 +139,7 @@ class Lanes:
         """Predicted device time of all that waits."""
         return sum(lane.waiting_seconds for lane in self._lanes.values())
 
-    def predict(self, sampler: Sampler, rows: int, mode: Mode) -> float:
+    def predict(self, sampler: Planner, rows: int, mode: Mode) -> float:
         """Device time of ``rows`` samples by themselves."""
         return self._scales.get(sampler, 1.0) * sampler.cost(rows, mode)
 

@@ -14,11 +14,11 @@ from typing import Any, Protocol
 
 from synth.artifacts import Artifact
 from synth.errors import ArtifactError, OverloadError, SynthError
-from synth.sampling import Sampler
+from synth.sampling.planner import Planner
 from synth.serving.catalog import Files, file_states
 from synth.serving.residency import Key, Residency, Resident, key_of
 
-OpenGenerator = Callable[[Artifact], Sampler]
+OpenGenerator = Callable[[Artifact], Planner]
 """Loads an artifact on the device and warms it up."""
 
 _RETRY_SECONDS = 30.0
@@ -110,14 +110,14 @@ class Loader:
         self._failures.pop(artifact.path, None)
         return resident
 
-    async def _on_device(self, artifact: Artifact) -> Sampler:
+    async def _on_device(self, artifact: Artifact) -> Planner:
         drained = self._take_drained()
 
-        def open_it() -> Sampler:
+        def open_it() -> Planner:
             _free(drained)  # first, since it may need their memory
             return self._open_generator(artifact)
 
-        sampler: Sampler = await self._call(open_it)
+        sampler: Planner = await self._call(open_it)
         return sampler
 
     def _ended(self, key: Key, task: asyncio.Task[Resident]) -> None:
@@ -144,7 +144,9 @@ class Loader:
 
 def _free(residents: list[Resident]) -> None:
     for resident in residents:
-        resident.sampler = None
+        if resident.sampler is not None:
+            resident.sampler.close()
+            resident.sampler = None
 
 
 def _unforeseen(artifact: Artifact, error: Exception) -> str:

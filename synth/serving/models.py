@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from synth.artifacts import Entry
 from synth.errors import NotFoundError
+from synth.families import generates
 from synth.serving.documentation import problems
 from synth.serving.registry import Registry
 from synth.serving.services import InjectedServices
@@ -65,7 +66,8 @@ class Model(ModelVersion):
 
     versions: list[int]
     serving: str | None = Field(
-        description="What the bare name means: the latest version, or the one before until that is loaded."
+        description="What the bare name means: the latest version, or the one before until that is loaded; "
+        "None of models that make no images, such as encoders."
     )
 
 
@@ -107,8 +109,12 @@ def _model(registry: Registry, entries: list[Entry]) -> Model:
     return Model(
         **_fields(registry, latest),
         versions=[entry.version for entry in entries],
-        serving=registry.serving(latest.name) or (None if latest.error else latest.reference),
+        serving=registry.serving(latest.name) or (latest.reference if _can_serve(latest) else None),
     )
+
+
+def _can_serve(entry: Entry) -> bool:
+    return entry.error is None and entry.card is not None and generates(entry.card.family)
 
 
 def _fields(registry: Registry, entry: Entry) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from synth.artifacts import Artifact
 from synth.batch import Batch, Mode
 from synth.labels import Labels
-from synth.sampling import Sampler
+from synth.sampling.planner import Planner
 from synth.sampling.rows import Work
 from synth.serving.authentication import ANONYMOUS, client_of
 from synth.serving.forms import Form
@@ -38,10 +38,10 @@ class Order:
     images: Tensor | None = None
     """uint8 [count, C, H, W] to translate; None: to generate."""
 
-    async def plan(self, sampler: Sampler) -> tuple[Work, Batch]:
+    async def plan(self, sampler: Planner) -> tuple[Work, Batch]:
         """The work, and all of its result but the pixels, which are on the device ``meta``.
 
-        Raises what ``Sampler.plan`` raises.
+        Raises what ``Planner.plan`` raises.
         """
         if self.count <= _PLANNED_INLINE:
             work = self._plan(sampler)
@@ -51,7 +51,7 @@ class Order:
         size = (len(work), image.channels, image.height, image.width)
         return work, sampler.batch(work, torch.empty(size, dtype=torch.uint8, device="meta"))
 
-    def _plan(self, sampler: Sampler) -> Work:
+    def _plan(self, sampler: Planner) -> Work:
         return sampler.plan(
             self.count if self.images is None else None,
             labels=self.labels,

@@ -104,6 +104,7 @@ class Registry:
         resident = self._loaded(wanted)
         while resident is None:  # it may be evicted again before its turn comes
             artifact = await asyncio.to_thread(self._catalog.find, wanted)
+            artifact.require_generator()
             if self._residency.get(key_of(artifact)) is None:
                 await self._loader.load(artifact)
             resident = self._residency.get(key_of(artifact))
@@ -119,12 +120,15 @@ class Registry:
 
         Raises:
             NotFoundError: there is no such model.
-            UsageError: the reference cannot be read, or is needed because there are several models.
+            UsageError: the reference cannot be read, or is needed because there are several models; or it is
+                that of a model that makes no images.
             ArtifactError: the artifact is damaged.
         """
         wanted = self._parse(reference) or self._parse_anew(reference)
         serving = self._served(str(wanted))
-        return serving.artifact if serving is not None else self._catalog.find(wanted)
+        artifact = serving.artifact if serving is not None else self._catalog.find(wanted)
+        artifact.require_generator()
+        return artifact
 
     def entries(self, name: str | None = None) -> list[Entry]:
         """Every version in the store, or of one name, as it is now; with the error of those that failed.
@@ -204,7 +208,9 @@ class Registry:
             self._retire(resident)
             return
         new = version.artifact
-        if new is not None and key_of(new) != resident.key and moving not in self._replacing:
+        if new is None or not new.generates or moving in self._replacing:
+            return
+        if key_of(new) != resident.key:
             self._replacing.add(moving)
             self._background(self._replace(moving, resident, new))
 
@@ -257,14 +263,15 @@ class Registry:
 
     async def _warm_if_possible(self, name: str) -> None:
         version = self._catalog.snapshot.find(Reference.parse(name))
-        if version is None or version.artifact is None or self._residency.peek(key_of(version.artifact)):
+        artifact = None if version is None else version.artifact
+        if artifact is None or not artifact.generates or self._residency.peek(key_of(artifact)):
             return
-        loading = self._loader.load(version.artifact, keep=self._residency.residents())
+        loading = self._loader.load(artifact, keep=self._residency.residents())
         [outcome] = await asyncio.gather(loading, return_exceptions=True)
         if isinstance(outcome, Resident):
             self._serving.setdefault(name, outcome)
         else:
-            _log.warning("%s was not loaded at the start: %s", version.entry.reference, outcome)
+            _log.warning("%s was not loaded at the start: %s", artifact.manifest.reference, outcome)
 
     def _judged(self, entry: Entry) -> Entry:
         failure = None if entry.error is not None else self._loader.failure(entry.path)

@@ -12,7 +12,7 @@ import torch
 from synth.artifacts import Artifact
 from synth.errors import OverloadError
 from synth.machine import available_memory
-from synth.sampling import Sampler
+from synth.sampling.planner import Planner
 
 Key = tuple[str, str]
 """NAME@VERSION and digest: a version whose folder was replaced is another one."""
@@ -32,7 +32,7 @@ class Resident:
     """A loaded version."""
 
     artifact: Artifact
-    sampler: Sampler | None
+    sampler: Planner | None
     """None once it was let go of."""
     bytes: int
     leases: int = 0
@@ -51,7 +51,7 @@ class Lease:
     def __init__(self, residency: Residency, resident: Resident) -> None:
         assert resident.sampler is not None
         self.artifact: Artifact = resident.artifact
-        self.sampler: Sampler = resident.sampler
+        self.sampler: Planner = resident.sampler
         self._residency = residency
         self._resident: Resident | None = resident
         resident.leases += 1
@@ -120,7 +120,7 @@ class Residency:
         """It was not loaded after all."""
         self._coming.pop(key_of(artifact), None)
 
-    def add(self, artifact: Artifact, sampler: Sampler, keep: Collection[Resident] = ()) -> Resident:
+    def add(self, artifact: Artifact, sampler: Planner, keep: Collection[Resident] = ()) -> Resident:
         """Take in what was loaded; raises ModelBudgetError if it turned out too large."""
         self.forget(artifact)
         self._measured[artifact.manifest.digest] = sampler.memory_bytes

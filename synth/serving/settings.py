@@ -45,6 +45,9 @@ class ServerSettings(JobSettings):
     """Origins, separated by commas, of web pages elsewhere that may use the server; none by default."""
     device: str = "auto"
     precision: Literal["auto", "32", "bf16", "16"] = "auto"
+    processes: int | None = Field(default=None, ge=0, le=64)
+    """That compute on a CPU; None: one for each CPU, up to eight; 0: threads of the server itself. An
+    accelerator is always computed on by the server itself."""
     max_images_per_request: int = Field(default=4096, ge=1)
     max_response_bytes: int = Field(default=256 * 2**20, ge=1)
     """Raw pixels of one answer: count x height x width x channels."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from synth.batch import Mode
-from synth.sampling import Sampler
+from synth.sampling.planner import Planner
 from synth.sampling.rows import Work
 from synth.serving.telemetry import Trace
 
@@ -24,7 +24,7 @@ class Ticket:
 
     def __init__(
         self,
-        sampler: Sampler,
+        sampler: Planner,
         work: Work,
         client: str,
         release: Callable[[], None],

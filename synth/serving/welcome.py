@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
 from synth.artifacts import Entry
+from synth.families import generates
 from synth.serving.services import InjectedServices
 
 router = APIRouter(include_in_schema=False)
@@ -36,7 +37,7 @@ pre {{ overflow-x: auto; padding: 1rem; background: #8882 }}</style>
 async def welcome(request: Request, services: InjectedServices) -> HTMLResponse:
     """The models, and a command that asks for images."""
     entries = await asyncio.to_thread(services.registry.entries)
-    available = [entry for entry in entries if entry.error is None]
+    available = [entry for entry in entries if entry.card is not None and generates(entry.card.family)]
     body = json.dumps(
         {"model": available[-1].name if available else "NAME", "count": 16, "seed": 7, "format": "tar"}
     )

@@ -24,9 +24,8 @@ from synth.training.batches import KeyedBatches
 from synth.training.budget import Budget
 from synth.training.log import RunLog
 from synth.training.loop import Interruption, Loop
-from synth.training.module import GeneratorModule
+from synth.training.module import FamilyModule
 from synth.training.parts import pixel_statistics, split
-from synth.training.preview import preview
 from synth.training.recipe import Recipe, check_resumable, make_recipe
 from synth.training.reporter import Reporter, Silent
 from synth.training.runs import Run, all_runs, data_digest, latest_run, new_run
@@ -48,10 +47,10 @@ def fit(
     save_seconds: float = 60.0,
     reporter: Reporter | None = None,
 ) -> Artifact:
-    """Train a generator and publish it.
+    """Train a generator or an encoder and publish it.
 
     Args:
-        family: ``vae``.
+        family: a name in ``synth.families``.
         source: what ``synth.data.open_source`` takes.
         recipe: of that family.
         name: under which the artifact is published.
@@ -158,7 +157,7 @@ def _check_resumable(
 
 def _train(
     run: Run,
-    module: GeneratorModule,
+    module: FamilyModule,
     recipe: Recipe,
     images: ImageSet,
     name: str,
@@ -197,27 +196,30 @@ def _train(
             module.to(device)
             module.complete(training)
             metrics = module.measure(validation, measured_on)
-            log.figures(budget.images_seen, {name: metric.value for name, metric in metrics.items()})
+            measured = {name: metric.value for name, metric in metrics.items() if metric.value is not None}
+            log.figures(budget.images_seen, measured)
+            for warning in module.warnings(metrics):
+                tell.note(warning)
         artifact = _publish(recipe, module, training, budget, metrics, name, store, tell)
         run.update(artifact=artifact.manifest.reference)
         return artifact
 
 
-def _build(family: str, recipe: Recipe, images: ImageSet) -> GeneratorModule:
+def _build(family: str, recipe: Recipe, images: ImageSet) -> FamilyModule:
     shape = ImageShape(*images.images.shape[1:])
     try:
         # The only use of torch's own generator: initial weights, under a fixed seed, leaving no trace.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(recipe.seed % 2**63)
             return cast(
-                GeneratorModule, get_family(family).load("module")(recipe, shape, len(images.classes or ()))
+                FamilyModule, get_family(family).load("module")(recipe, shape, len(images.classes or ()))
             )
     except ValueError as error:
         raise ConfigError(f"The network does not fit images of {shape}: {error}.") from error
 
 
 def _run_trainer(
-    module: GeneratorModule, batches: KeyedBatches, loop: Loop, recipe: Recipe, device: torch.device
+    module: FamilyModule, batches: KeyedBatches, loop: Loop, recipe: Recipe, device: torch.device
 ) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
@@ -243,7 +245,7 @@ def _run_trainer(
 
 def _publish(
     recipe: Recipe,
-    module: GeneratorModule,
+    module: FamilyModule,
     training: ImageSet,
     budget: Budget,
     metrics: Mapping[str, Metric],
@@ -269,7 +271,7 @@ def _publish(
         pixel_mean=pixel_mean,
         pixel_std=pixel_std,
         metrics=dict(metrics),
-        preview=preview(module),
+        preview=module.preview(),
     )
     artifact = store.publish(draft, name)
     tell.note(

@@ -20,8 +20,7 @@ from synth.errors import InterruptedRunError, NonFiniteError
 from synth.training.batches import TrainingBatch
 from synth.training.budget import Budget
 from synth.training.log import RunLog
-from synth.training.module import GeneratorModule
-from synth.training.preview import preview
+from synth.training.module import FamilyModule
 from synth.training.reporter import Reporter
 from synth.training.runs import Run
 
@@ -129,7 +128,7 @@ class Loop(lightning.Callback):
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        module = _generator(pl_module)
+        module = _ours(pl_module)
         module.progress = self.budget.progress
         for optimiser in trainer.optimizers:
             for group in optimiser.param_groups:
@@ -143,7 +142,7 @@ class Loop(lightning.Callback):
         batch: TrainingBatch,
         batch_idx: int,
     ) -> None:
-        module = _generator(pl_module)
+        module = _ours(pl_module)
         self._guard(module)
         self.budget.images_seen += len(batch.position)
         module.update_average(self.budget.images_seen, len(batch.position))
@@ -158,7 +157,7 @@ class Loop(lightning.Callback):
         if self.interruption.asked or done:
             trainer.should_stop = True
 
-    def save(self, module: GeneratorModule) -> None:
+    def save(self, module: FamilyModule) -> None:
         """Save all that is needed to go on, if it is good."""
         self._require_finite(module)
         self.run.save_state(
@@ -171,11 +170,11 @@ class Loop(lightning.Callback):
         )
         self._last_save = time.monotonic()
 
-    def _guard(self, module: GeneratorModule) -> None:
+    def _guard(self, module: FamilyModule) -> None:
         if not bool(torch.isfinite(module.figures["loss"])):
             self._fail("the loss")
 
-    def _require_finite(self, module: GeneratorModule) -> None:
+    def _require_finite(self, module: FamilyModule) -> None:
         """The loss tells of the weights before the step; this of those after it."""
         if not module.is_finite():
             self._fail("a weight")
@@ -191,7 +190,7 @@ class Loop(lightning.Callback):
             f"{remedy}"
         )
 
-    def _tell(self, module: GeneratorModule, done: bool) -> None:
+    def _tell(self, module: FamilyModule, done: bool) -> None:
         # Counted from the run's beginning, so that a resumed run logs the same steps.
         log = done or self.budget.images_seen // self.budget.recipe.batch_size % _STEPS_BETWEEN_LOGS == 0
         now = time.monotonic()
@@ -207,17 +206,17 @@ class Loop(lightning.Callback):
                 self.budget.progress, self.budget.images_seen, self.budget.seconds, figures
             )
 
-    def _preview(self, module: GeneratorModule) -> None:
+    def _preview(self, module: FamilyModule) -> None:
         self._require_finite(module)
         module.complete(self.images, limit=_PREVIEW_IMAGES)
-        picture = preview(module)
+        picture = module.preview()
         folder = self.run.path / "previews"
         with storage_errors("write a preview", folder):
             folder.mkdir(exist_ok=True)
             picture.save(folder / f"{self.budget.images_seen:09d}.png")
-        self.run_log.picture(self.budget.images_seen, "samples", np.asarray(picture.convert("RGB")))
+        self.run_log.picture(self.budget.images_seen, "preview", np.asarray(picture.convert("RGB")))
 
 
-def _generator(module: lightning.LightningModule) -> GeneratorModule:
-    assert isinstance(module, GeneratorModule)
+def _ours(module: lightning.LightningModule) -> FamilyModule:
+    assert isinstance(module, FamilyModule)
     return module

@@ -6,23 +6,27 @@ import copy
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from synth.artifacts import Metric
+from synth.batch import Precision
 from synth.data import ImageSet
 from synth.families import get_family
 from synth.models.program import ImageShape, NetworkConfig
+from synth.sampling.device import DTYPES
 from synth.training.batches import TrainingBatch
+from synth.training.preview import samples
 from synth.training.recipe import Recipe
 
 _MOST_GRADIENT_NORM = 1.0
 
 
-class GeneratorModule(lightning.LightningModule):
+class FamilyModule(lightning.LightningModule):
     """A network in training, and ``average``: the moving average of its weights, which is published.
 
     Attributes:
@@ -59,6 +63,18 @@ class GeneratorModule(lightning.LightningModule):
     def measure(self, images: ImageSet, kind: str) -> Mapping[str, Metric]:
         """Figures of ``average`` on images; ``kind`` says which they are ("validation images")."""
 
+    @abstractmethod
+    def preview(self) -> Image.Image:
+        """A picture of what ``average`` has learnt, once ``complete`` has been called."""
+
+    def warnings(self, metrics: Mapping[str, Metric]) -> list[str]:
+        """What the user should know of these figures before the model is used."""
+        return []
+
+    def learnt(self) -> list[nn.Parameter]:
+        """The weights that the optimiser moves: those of the network."""
+        return [weight for weight in self.network.parameters() if weight.requires_grad]
+
     def training_step(self, batch: TrainingBatch, _: int) -> Tensor:
         images = batch.images.to(torch.float32) / 127.5 - 1.0
         loss, figures = self.loss(images, batch.labels, batch.position)
@@ -66,9 +82,8 @@ class GeneratorModule(lightning.LightningModule):
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        weights = [weight for weight in self.network.parameters() if weight.requires_grad]
         return torch.optim.AdamW(
-            weights,
+            self.learnt(),
             lr=self.recipe.learning_rate,
             betas=(0.9, 0.99),
             weight_decay=self.recipe.weight_decay,
@@ -77,7 +92,7 @@ class GeneratorModule(lightning.LightningModule):
         )
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        nn.utils.clip_grad_norm_(self.network.parameters(), _MOST_GRADIENT_NORM)
+        nn.utils.clip_grad_norm_(self.learnt(), _MOST_GRADIENT_NORM)
 
     def learning_rate(self) -> float:
         """Linear warm-up, then a cosine to a fiftieth of the peak."""
@@ -100,7 +115,7 @@ class GeneratorModule(lightning.LightningModule):
 
     def is_finite(self) -> bool:
         """Whether every weight is finite."""
-        return all(bool(torch.isfinite(weight).all()) for weight in self.network.parameters())
+        return all(bool(torch.isfinite(weight).all()) for weight in self.learnt())
 
     def state(self) -> dict[str, Any]:
         """All that a resumed run needs of the networks and optimisers."""
@@ -110,3 +125,15 @@ class GeneratorModule(lightning.LightningModule):
             "module": self.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in optimisers],
         }
+
+    def autocast(self) -> torch.autocast:
+        """Within, the network computes in the recipe's precision."""
+        dtype = DTYPES[cast(Precision, self.recipe.precision)]
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not torch.float32)
+
+
+class GeneratorModule(FamilyModule):
+    """A generator in training; its picture is a grid of samples."""
+
+    def preview(self) -> Image.Image:
+        return samples(self.average, self.family, self.classes, self.device)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 from PIL import Image
+from torch import nn
 
 from synth.data.grid import grid
 from synth.families import get_family
 from synth.models.program import Program
 from synth.sampling.execution import to_uint8
 from synth.sampling.noise import draw_noise
-from synth.training.module import GeneratorModule
 
 _COLUMNS = 10
 _MOST_ROWS = 10
@@ -18,12 +18,12 @@ _SEED = 0
 
 
 @torch.inference_mode()
-def preview(module: GeneratorModule) -> Image.Image:
-    """Samples of the averaged weights: always the same keys, one row for each of up to 10 classes."""
-    program: Program = get_family(module.family).load("program")(module.average)
-    rows = min(max(module.classes, 1), _MOST_ROWS) if module.classes else 4
-    index = torch.arange(rows * _COLUMNS, device=module.device)
-    labels = index // _COLUMNS if module.classes else None
+def samples(network: nn.Module, family: str, classes: int, device: torch.device) -> Image.Image:
+    """Samples of a generator: always the same keys, one row for each of up to 10 classes."""
+    program: Program = get_family(family).load("program")(network)
+    rows = min(classes, _MOST_ROWS) if classes else 4
+    index = torch.arange(rows * _COLUMNS, device=device)
+    labels = index // _COLUMNS if classes else None
     parameters = {parameter.name: parameter.default for parameter in program.parameters}
     state = program.begin(draw_noise(program.noise, _SEED, index), labels, parameters)
     for i in range(program.steps(parameters)):

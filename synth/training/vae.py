@@ -106,7 +106,7 @@ class VAEModule(GeneratorModule):
         for at in range(0, len(images), _CHUNK):
             rows = slice(at, at + _CHUNK)
             real, labels = self._prepare(images, rows)
-            with self._autocast():
+            with self.autocast():
                 output = cast(VAE, self.average).decoder(means[rows].to(real), labels)
             errors.append((output.float() - real).square().mean(dim=(1, 2, 3)).cpu())
         kl = 0.5 * (means.square() + log_variances.exp() - 1.0 - log_variances).sum(dim=1)
@@ -124,7 +124,7 @@ class VAEModule(GeneratorModule):
         parts = []
         for at in range(0, len(images), _CHUNK):
             real, labels = self._prepare(images, slice(at, at + _CHUNK))
-            with self._autocast():
+            with self.autocast():
                 parts.append(cast(VAE, self.average).encoder(real, labels))
         means, log_variances = zip(*parts, strict=True)
         return torch.cat(means).float().cpu(), torch.cat(log_variances).float().cpu()
@@ -132,8 +132,3 @@ class VAEModule(GeneratorModule):
     def _prepare(self, images: ImageSet, rows: slice) -> tuple[Tensor, Tensor | None]:
         real = images.images[rows].to(self.device).to(torch.float32) / 127.5 - 1.0
         return real, None if images.labels is None else images.labels[rows].to(self.device)
-
-    def _autocast(self) -> torch.autocast:
-        kinds = {"bf16": torch.bfloat16, "16": torch.float16}
-        dtype = kinds.get(self.recipe.precision)
-        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)

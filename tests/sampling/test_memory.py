@@ -7,6 +7,7 @@ import torch
 
 from synth.errors import DeviceError
 from synth.sampling.core import Core
+from synth.sampling.costs import Costs
 from synth.sampling.tuning import exact_bucket
 from tests.sampling.toys import stepping_core
 
@@ -31,7 +32,8 @@ def core() -> Core:
     made = stepping_core()
     tuning = made.warm_up(0.05)
     costs = {1: 1.0, 8: 2.0, 16: 3.0, 32: 4.0}
-    made.tuning = tuning.model_copy(update={"seconds": costs, "bytes": dict.fromkeys(costs, 1)})
+    known = tuning.model_copy(update={"seconds": costs, "bytes": dict.fromkeys(costs, 1)})
+    made.costs = Costs(made.exact_bucket, known)
     return made
 
 

@@ -1,0 +1,152 @@
+"""What a loaded model is to those who ask it for samples, wherever it computes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from synth.artifacts import Artifact, ModelCard
+from synth.batch import Batch, Fingerprint, Mode, Precision
+from synth.errors import UsageError
+from synth.labels import Labels, resolve_labels
+from synth.models.program import Parameter
+from synth.randomness import check_seed
+from synth.sampling.costs import Costs
+from synth.sampling.generator import Images
+from synth.sampling.requests import check_images, check_keys, check_parameters
+from synth.sampling.rows import Rows, Wanted, Work
+
+
+@dataclass(frozen=True)
+class Traits:
+    """All of a loaded model that requests are planned by; plain data, which another process can be sent."""
+
+    device: str
+    """Its type: ``cpu`` or ``cuda``."""
+    precision: Precision
+    parameters: tuple[Parameter, ...]
+    translates: bool
+    costs: Costs
+
+
+class Planner(ABC):
+    """Finds requests good, and tells what they cost. Computing is left to those who derive from it.
+
+    Everything but ``run`` is for any thread.
+    """
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.artifact = artifact
+        self._counts = artifact.manifest.training.class_counts
+        self._card = artifact.card
+
+    @property
+    @abstractmethod
+    def traits(self) -> Traits:
+        """What it is planned by."""
+
+    @property
+    @abstractmethod
+    def concurrent(self) -> bool:
+        """Whether several threads may call ``run`` at once."""
+
+    @property
+    @abstractmethod
+    def memory_bytes(self) -> int:
+        """Bytes of weights and of the activations of the largest bucket, as far as modules tell."""
+
+    @abstractmethod
+    def run(
+        self, rows: Rows, mode: Mode, parameters: Mapping[str, float], *, wanted: Wanted | None = None
+    ) -> Tensor:
+        """uint8 [N, C, H, W] on the CPU, for the rows of one planned request or of several together.
+
+        ``wanted`` is asked between buckets and between the steps of samplers that have several: rows that
+        nobody waits for any more are left out, and their pixels are undefined. Raises DeviceError.
+        """
+
+    def close(self) -> None:  # noqa: B027  # most have nothing to do
+        """Give back what it takes up elsewhere than in this object."""
+
+    @property
+    def card(self) -> ModelCard:
+        """Name, version, image shape, classes and origin of the model."""
+        return self._card
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The sampling parameters that this model takes, with their ranges."""
+        return self.traits.parameters
+
+    def fingerprint(self, mode: Mode = "fast") -> Fingerprint:
+        """All that decides pixels besides key, label and parameters."""
+        traits = self.traits
+        return Fingerprint(
+            model=self._card.reference,
+            digest=self._card.digest,
+            torch=torch.__version__,
+            device=traits.device,
+            precision=traits.precision,
+            mode=mode,
+        )
+
+    def plan(
+        self,
+        count: int | None,
+        *,
+        labels: Labels | None = "any",
+        seed: int = 0,
+        start: int = 0,
+        mode: Mode = "fast",
+        images: Images | None = None,
+        parameters: Mapping[str, float] | None = None,
+    ) -> Work:
+        """A request in the form that ``run`` takes, with all its values found good.
+
+        Arguments and errors are those of ``Sampler.generate`` or, with ``images`` in place of a count, of
+        ``Sampler.translate``.
+        """
+        seed = check_seed(seed)
+        pixels = None if images is None else self._check_translation(images, labels)
+        index = check_keys(self.card, count if pixels is None else len(pixels), start, mode)
+        values = check_parameters(self.card, self.parameters, parameters or {})
+        classes = resolve_labels(
+            "any" if labels is None and pixels is not None else labels,  # type: ignore[arg-type]
+            classes=self.card.classes,
+            index=index,
+            seed=seed,
+            proportions=self._counts,
+        )
+        return Work(Rows.of(seed, index, classes, pixels), seed, mode, values)
+
+    def batch(self, work: Work, pixels: Tensor) -> Batch:
+        """The answer to a planned request whose pixels were made."""
+        return Batch(
+            pixels,
+            work.rows.labels,
+            work.rows.index,
+            work.seed,
+            self.fingerprint(work.mode),
+            classes=self.card.classes,
+            parameters=work.parameters,
+        )
+
+    def cost(self, count: int, mode: Mode = "fast") -> float:
+        """Predicted seconds of device time, from what warm-up measured; 0.0 where it measured nothing."""
+        return self.traits.costs.seconds(count, mode)
+
+    def best_bucket(self, mode: Mode = "fast") -> int:
+        """How many samples at once take the least time for each, by what warm-up measured."""
+        return self.traits.costs.best_bucket(mode)
+
+    def _check_translation(self, images: Images, labels: Labels | None) -> Tensor:
+        if not self.traits.translates:
+            raise UsageError(f"{self.card.reference} makes images from nothing; it cannot translate.")
+        pixels = check_images(self.card, images)
+        if labels is None and self.card.classes is not None:
+            raise UsageError(f"{self.card.reference} has classes; say with labels what the images show.")
+        return pixels

@@ -9,6 +9,7 @@ import typer
 import synth
 from synth.cli.config import app as config_app
 from synth.cli.doctor import doctor
+from synth.cli.evaluate import evaluate
 from synth.cli.generate import generate
 from synth.cli.jobs import app as jobs_app
 from synth.cli.keys import app as keys_app
@@ -45,6 +46,7 @@ def _options(
 app.command("train")(train)
 app.command("generate")(generate)
 app.command("split")(split)
+app.command("evaluate")(evaluate)
 app.command("serve")(serve)
 app.command("doctor")(doctor)
 app.add_typer(models_app, name="models")

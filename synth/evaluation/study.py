@@ -1,7 +1,7 @@
 """The utility study: the same small classifier, trained with the same budget on different sets.
 
-What is compared is trained in the same way, on as many images seen, from the same weights, in the same order of
-seeds. Each seed has its own fold to be tested on, so that all test images are used once:
+What is compared is trained in the same way, on as many images seen, from the same weights, in the same order
+of seeds. Each seed has its own fold to be tested on, so that all test images are used once:
 
     with a holdout      trained on all real images, tested on the seed's fold of the holdout
     without             trained on the real images out of the seed's fold, tested on that fold
@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from synth.data import ImageSet, split_by_hash
+from synth.data import ImageSet
+from synth.data.folds import fold_by_hash
 from synth.evaluation.classical import augment_classically
 from synth.evaluation.mixtures import RATIOS, Mixture, mixtures, take
 from synth.evaluation.utility import predict_classifier, train_classifier
@@ -142,10 +143,9 @@ def _folds(tested: ImageSet, folds: int, seed: int) -> list[np.ndarray]:
     """Rows of each fold; equal images are in the same."""
     if folds == 1:
         return [np.arange(len(tested))]
-    names = [f"fold{number}" for number in range(folds)]
     labels = None if tested.labels is None else tested.labels.numpy()
-    parts = split_by_hash(tested.ids, dict.fromkeys(names, 1 / folds), labels, seed=seed)
-    return [parts[name] for name in names]
+    fold_of = fold_by_hash(tested.ids, folds, labels, seed=seed)
+    return [np.flatnonzero(fold_of == number) for number in range(folds)]
 
 
 def _training(

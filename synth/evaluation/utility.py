@@ -71,9 +71,8 @@ def train_classifier(
     steps = math.ceil(images_seen / _BATCH)
     with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):
         torch.manual_seed(seed)
-        network = SmallCNN(ImageShape(*images.shape[1:]), classes, width).to(
-            target, memory_format=torch.channels_last
-        )
+        network = SmallCNN(ImageShape(*images.shape[1:]), classes, width).to(target)
+        network.to(memory_format=torch.channels_last)
         optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=1e-2, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: min(1.0, (step + 1) / 50) * (1.0 - step / steps)

@@ -21,7 +21,9 @@ class JobBusyError(OverloadError):
 
 @dataclass(frozen=True)
 class JobFolder:
-    """``dataset`` of a generate job, ``runs`` of a train job, ``preview.png`` of either."""
+    """``dataset`` of a generate job, ``runs`` of a train job, ``preview.png`` of either; ``report`` of an
+    evaluate job.
+    """
 
     path: Path
 
@@ -44,6 +46,11 @@ class JobFolder:
     def preview(self) -> Path:
         """A picture of what is being made."""
         return self.path / "preview.png"
+
+    @property
+    def report(self) -> Path:
+        """``report.html`` and ``report.json``, once the report is complete."""
+        return self.path / "report"
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

@@ -19,6 +19,7 @@ from synth.serving import (
     job_events,
     jobs,
     models,
+    reports,
     scrape,
     stream,
     translations,
@@ -116,7 +117,8 @@ def create_app(
         settings, registry, engine, memory, rates, telemetry, decoder, queue
     )
     scrape.watch(telemetry.metrics, services)
-    routed = (welcome, health, scrape, models, generations, translations, stream, jobs, job_events, datasets)
+    images = (models, generations, translations, stream)
+    routed = (welcome, health, scrape, *images, jobs, job_events, datasets, reports)
     for module in routed:
         app.include_router(module.router)
     install_problem_handlers(app)

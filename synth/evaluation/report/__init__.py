@@ -1,6 +1,6 @@
 """The report: what a synthetic set is worth, as typed figures, JSON and one HTML file."""
 
-from synth.evaluation.report.evaluate import evaluate, quick_settings
+from synth.evaluation.report.compute import evaluate, quick_settings
 from synth.evaluation.report.html import render_html
 from synth.evaluation.report.loading import Loaded, load_sets
 from synth.evaluation.report.model import Report

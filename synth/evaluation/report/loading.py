@@ -14,6 +14,7 @@ from synth.data.pixels import canonical, content_id
 from synth.data.writers import read_manifest
 from synth.errors import ConfigError, NotFoundError, SourceError, UsageError
 from synth.evaluation.leaks import check_no_leak
+from synth.evaluation.report.sets import align_sets
 from synth.evaluation.study import MINIMUM
 from synth.randomness import permutation, stream_id
 from synth.sampling import Sampler
@@ -65,8 +66,8 @@ def load_sets(
 
     Raises:
         NotFoundError: nothing is called so.
-        LeakError: the generator was trained on images of the holdout.
-        SourceError, UnreadableError: what is there cannot be used.
+        LeakError: the generator was trained on images of the holdout, or they are among the real ones.
+        SourceError, LabelError, UnreadableError: what is there cannot be used, or not be compared.
     """
     store = store or Store()
     if count is not None and count < 1:
@@ -96,6 +97,7 @@ def load_sets(
         made = _choose(load(synthetic), count, seed)
     if generator is not None and held is None:
         images, held = hold_out(images, generator)
+    align_sets(images, made, held)  # what cannot be compared is refused before an encoder is trained for it
     return Loaded(images, made, held, generator)
 
 

@@ -20,7 +20,7 @@ from synth.machine import cpu_features, cpu_name, cpu_quota, usable_cpus
 RESULTS = Path(__file__).parent / "results"
 
 _LIBRARIES = (
-    *("torch", "torchvision", "numpy", "pillow", "isal", "lightning", "scikit-learn"),
+    *("torch", "torchvision", "numpy", "pillow", "isal", "lightning", "scikit-learn", "torchmetrics"),
     *("fastapi", "uvicorn", "litserve", "ray"),
 )
 

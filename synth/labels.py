@@ -18,13 +18,15 @@ import torch
 from torch import Tensor
 
 from synth.errors import LabelError
-from synth.randomness import stream_id, uniforms
+from synth.randomness import MAX_INDEX, stream_id, uniforms
 from synth.text import closest, some
 
 Label = str | int
 Labels = str | int | Mapping[str, int] | Sequence[Label] | Tensor
 
 _STREAM = stream_id("label")
+_BLOCK = 256
+"""Drawing a few classes costs as much as drawing so many."""
 _DIGITS = 18
 """No number of a label or count is longer."""
 
@@ -124,9 +126,30 @@ def resolve_labels(
 
 
 def _draw(index: Tensor, seed: int, classes: int, proportions: Sequence[float] | None) -> Tensor:
-    edges = _edges(tuple(proportions or [1.0] * classes)).to(index.device)
+    shares = tuple(proportions or [1.0] * classes)
+    count = index.shape[0]
+    if 0 < count <= _BLOCK and index.device.type == "cpu":
+        first = int(index[0])
+        if first <= MAX_INDEX - 2 * _BLOCK and torch.equal(index, torch.arange(first, first + count)):
+            number, offset = divmod(first, _BLOCK)
+            drawn = _drawn_block(seed, number, shares)
+            if offset + count > _BLOCK:
+                drawn = torch.cat([drawn, _drawn_block(seed, number + 1, shares)])
+            return drawn[offset : offset + count].clone()
+    return _drawn(index, seed, shares)
+
+
+@lru_cache(maxsize=256)
+def _drawn_block(seed: int, number: int, shares: tuple[float, ...]) -> Tensor:
+    """int64 [_BLOCK]: the classes of consecutive indices, which requests one after the other ask for."""
+    first = number * _BLOCK
+    return _drawn(torch.arange(first, first + _BLOCK), seed, shares)
+
+
+def _drawn(index: Tensor, seed: int, shares: tuple[float, ...]) -> Tensor:
+    edges = _edges(shares).to(index.device)
     draw = uniforms(seed, index, _STREAM, 1)[:, 0]
-    return torch.searchsorted(edges, draw, right=True).clamp_(max=classes - 1)
+    return torch.searchsorted(edges, draw, right=True).clamp_(max=len(shares) - 1)
 
 
 @lru_cache(maxsize=64)

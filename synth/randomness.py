@@ -24,6 +24,7 @@ import torch
 from synth.errors import UsageError
 
 _Words = TypeVar("_Words", np.ndarray, torch.Tensor)
+_Word = TypeVar("_Word", int, np.ndarray, torch.Tensor)
 Seed = int | torch.Tensor
 """One seed for all samples, 0 to 2**64 - 1; or int64 [N], one for each, as ``seed_word`` writes them."""
 
@@ -31,9 +32,15 @@ _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
-_LOW, _HALF = np.uint64(_MASK), np.uint64(32)
-_FACTORS = np.array(_MULTIPLIERS, dtype=np.uint64).reshape(2, 1, 1)
-_STEPS = np.array(_WEYL, dtype=np.uint64).reshape(2, 1, 1)
+_LOW, _HALF = np.array(_MASK, dtype=np.uint64), np.array(32, dtype=np.uint64)
+_FACTORS = [np.array(factor, dtype=np.uint64) for factor in _MULTIPLIERS]
+_STEPS = [
+    np.array([number * step & _MASK for number in range(_ROUNDS)], dtype=np.uint64).reshape(-1, 1, 1)
+    for step in _WEYL
+]
+"""What the key words have gained by each round."""
+_FEW = 8
+"""Blocks of four words."""
 MAX_SEED = 2**64 - 1
 MAX_INDEX = 2**63 - 1
 
@@ -63,12 +70,12 @@ def stream_id(name: str) -> int:
 
 
 def philox(
-    counter: tuple[_Words, _Words, _Words, _Words], key: tuple[_Words, _Words]
-) -> tuple[_Words, _Words, _Words, _Words]:
+    counter: tuple[_Word, _Word, _Word, _Word], key: tuple[_Word, _Word]
+) -> tuple[_Word, _Word, _Word, _Word]:
     """Philox-4x32-10 of four counter words and two key words.
 
-    All words are int64 arrays (numpy or torch, broadcastable) that hold values of 0 to 2**32 - 1; so are
-    the four words returned. Products wrap at 64 bits, which leaves both 32-bit halves right.
+    All words are integers of 0 to 2**32 - 1, or int64 arrays of such (numpy or torch, broadcastable); so are
+    the four words returned. Products may wrap at 64 bits, which leaves both 32-bit halves right.
     """
     c0, c1, c2, c3 = counter
     k0, k1 = key
@@ -119,24 +126,45 @@ def bits(seed: Seed, index: _Words, stream: int, count: int) -> _Words:
 
 
 def _bits_of_numpy(seed: np.ndarray | np.int64, index: np.ndarray, stream: int, count: int) -> np.ndarray:
-    """Philox once more, with the words side by side that are treated alike: fewer, larger operations."""
     blocks = -(-count // 4)
-    rows = index.reshape(-1, 1).astype(np.uint64)
-    keys = np.reshape(seed, (-1, 1)).astype(np.uint64)
-    even = np.empty((2, rows.shape[0], blocks), dtype=np.uint64)  # words 0 and 2, which are multiplied
-    odd = np.empty_like(even)  # words 1 and 3
-    even[0], even[1] = np.arange(blocks, dtype=np.uint64), rows & _LOW
-    odd[0], odd[1] = stream, rows >> _HALF
-    key = np.stack([keys & _LOW, keys >> _HALF])
-    for round_number in range(_ROUNDS):
-        if round_number:
-            key = (key + _STEPS) & _LOW
-        products = (even * _FACTORS)[::-1]
-        even = (products >> _HALF) ^ odd ^ key
-        odd = products & _LOW
-    words = np.empty((rows.shape[0], blocks, 2, 2), dtype=np.int64)
-    words[..., 0], words[..., 1] = np.moveaxis(even, 0, -1), np.moveaxis(odd, 0, -1)
-    return words.reshape(rows.shape[0], blocks * 4)[:, :count]
+    if index.size * blocks <= _FEW and np.ndim(seed) == 0:
+        words = _bits_of_few(int(seed), index.reshape(-1).tolist(), stream, blocks)
+    else:
+        words = _bits_of_many(np.reshape(seed, (-1, 1)), index.reshape(-1, 1), stream, blocks)
+    return words.reshape(index.size, blocks * 4)[:, :count]
+
+
+def _bits_of_few(seed: int, index: list[int], stream: int, blocks: int) -> np.ndarray:
+    """int64 [N, blocks, 4] by Python's integers, which start at once where numpy takes a microsecond."""
+    key = seed & _MASK, seed >> 32 & _MASK
+    words = [
+        philox((block, stream, number & _MASK, number >> 32), key)
+        for number in index
+        for block in range(blocks)
+    ]
+    return np.array(words, dtype=np.int64).reshape(len(index), blocks, 4)
+
+
+def _bits_of_many(seed: np.ndarray, index: np.ndarray, stream: int, blocks: int) -> np.ndarray:
+    """int64 [N, blocks, 4] of int64 [N or 1, 1] and [N, 1]: ``philox`` in place, without temporary arrays."""
+    seeds, rows = seed.astype(np.uint64), index.astype(np.uint64)
+    c0, c1, c2, c3, p0, p1 = (np.empty((rows.size, blocks), dtype=np.uint64) for _ in range(6))
+    c0[:], c1[:] = np.arange(blocks, dtype=np.uint64), stream
+    c2[:], c3[:] = rows & _LOW, rows >> _HALF
+    first = ((seeds & _LOW) + _STEPS[0]) & _LOW
+    second = ((seeds >> _HALF) + _STEPS[1]) & _LOW
+    for k0, k1 in zip(first, second, strict=True):
+        np.multiply(c0, _FACTORS[0], out=p0)
+        np.multiply(c2, _FACTORS[1], out=p1)
+        np.right_shift(p1, _HALF, out=c0)
+        np.bitwise_xor(c0, c1, out=c0)
+        np.bitwise_xor(c0, k0, out=c0)
+        np.bitwise_and(p1, _LOW, out=c1)
+        np.right_shift(p0, _HALF, out=c2)
+        np.bitwise_xor(c2, c3, out=c2)
+        np.bitwise_xor(c2, k1, out=c2)
+        np.bitwise_and(p0, _LOW, out=c3)
+    return np.stack([c0, c1, c2, c3], axis=-1).astype(np.int64)
 
 
 def uniforms(seed: Seed, index: _Words, stream: int, count: int) -> _Words:

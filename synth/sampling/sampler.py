@@ -58,6 +58,7 @@ class Sampler(Planner):
         self._core, self.precision = prepare(
             load_model(artifact), self.device, resolve_precision(precision, self.device)
         )
+        self._traits: Traits | None = None
         self._warm_up(warmup_seconds)
 
     @classmethod
@@ -89,9 +90,18 @@ class Sampler(Planner):
 
     @property
     def traits(self) -> Traits:
-        program = self._core.program
-        translates = isinstance(program, Translator)
-        return Traits(self.device.type, self.precision, program.parameters, translates, self._core.costs)
+        if (
+            self._traits is None or self._traits.costs is not self._core.costs
+        ):  # which running out of memory changes
+            program = self._core.program
+            self._traits = Traits(
+                device=self.device.type,
+                precision=self.precision,
+                parameters=program.parameters,
+                translates=isinstance(program, Translator),
+                costs=self._core.costs,
+            )
+        return self._traits
 
     def explain(self) -> dict[str, Any]:
         """What was chosen for this model on this device, as plain data."""

@@ -117,8 +117,9 @@ def create_app(
         settings, registry, engine, memory, rates, telemetry, decoder, queue
     )
     scrape.watch(telemetry.metrics, services)
-    images = (models, generations, translations, stream)
-    routed = (welcome, health, scrape, *images, jobs, job_events, datasets, reports)
+    # Routes are tried in this order.
+    made = (jobs, job_events, datasets, reports)
+    routed = (generations, translations, stream, welcome, health, scrape, models, *made)
     for module in routed:
         app.include_router(module.router)
     install_problem_handlers(app)

@@ -40,6 +40,10 @@ from synth.serving.messages import (
 _log = logging.getLogger(__name__)
 
 
+class LostError(DeviceError):
+    """A process has died over what it was asked."""
+
+
 class Member:
     """One process, started when it is first needed, and again when it has died.
 
@@ -54,9 +58,11 @@ class Member:
         self._ended = False
 
     def start(self) -> None:
-        """Start the process, if it does not run; it is waited for when it is asked something."""
-        if self._process is not None:
+        """Start the process, if none runs; it is waited for when it is asked something."""
+        if self._process is not None and self._process.poll() is None:
             return
+        if self._process is not None:
+            self._lost()
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -72,7 +78,7 @@ class Member:
     def ask(self, message: object, wanted: Wanted | None = None) -> object:
         """Its answer to a message; ``wanted`` tells it meanwhile which rows somebody still waits for.
 
-        Raises DeviceError if the process dies over it, and what the process has raised.
+        Raises LostError if the process dies over it, and what the process has raised.
         """
         if self._ended:
             raise DeviceError("The server is shutting down.")
@@ -84,7 +90,7 @@ class Member:
                 mask = None if wanted is None else wanted()
                 send(self._connection, None if mask is None else mask.numpy())
         except (EOFError, OSError) as error:
-            raise DeviceError(self._lost()) from error
+            raise LostError(self._lost()) from error
         if isinstance(answer, Failed):
             raise _raised(answer)
         return answer
@@ -146,14 +152,24 @@ class Crew:
         return CrewSampler(artifact, self, message, opened)
 
     def run(self, message: Run, opening: Open, wanted: Wanted | None) -> Tensor:
-        """uint8 [N, C, H, W], computed by the first process that is free."""
+        """uint8 [N, C, H, W], computed by the first process that is free.
+
+        If that one dies, by another: the same keys make the same images. Raises LostError if that dies, too.
+        """
         with self.lend() as member:
+            try:
+                made = self._run(member, message, opening, wanted)
+            except LostError:
+                made = self._run(member, message, opening, wanted)
+        return from_numpy(made.pixels)
+
+    def _run(self, member: Member, message: Run, opening: Open, wanted: Wanted | None) -> Made:
+        answer = member.ask(message, wanted)
+        if isinstance(answer, Unknown):  # a process that has taken the place of another
+            member.ask(opening)
             answer = member.ask(message, wanted)
-            if isinstance(answer, Unknown):  # a process that has taken the place of another
-                member.ask(opening)
-                answer = member.ask(message, wanted)
         assert isinstance(answer, Made)
-        return from_numpy(answer.pixels)
+        return answer
 
     def close(self, handle: Handle) -> None:
         """Let go of a model everywhere."""

@@ -27,6 +27,8 @@ PIECE_BYTES = 256 * 1024
 """Servers wait for a slow client between two pieces, and would take all of one piece into memory."""
 _WHOLE_BYTES = 4 * 2**20
 """Reserved memory: smaller answers are finished before they are sent, so that every error has its status."""
+_AT_ONCE_BYTES = 2**16
+"""The system takes so much of an answer, also for a client that does not read."""
 _INLINE_BYTES = 2**16
 """Raw pixels: fewer are encoded sooner than a thread takes them over."""
 
@@ -187,18 +189,26 @@ async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T | Non
     Servers do not cancel an application whose client has gone: they only tell it so. The request's body must
     have been received.
     """
-    working = asyncio.create_task(work)
-    leaving = asyncio.create_task(_disconnected(receive))
-    try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        leaving.result()
-        return None
-    finally:
+    working = asyncio.current_task()
+    assert working is not None
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        await _disconnected(receive)
+        gone = True
         working.cancel()
-        leaving.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+
+    watching = asyncio.create_task(watch())
+    try:
+        return await work
+    except asyncio.CancelledError:
+        # By the watch, unless somebody else has cancelled this task as well.
+        if gone and not working.uncancel():
+            return None
+        raise
+    finally:
+        watching.cancel()
 
 
 def _start_message(head: dict[str, str]) -> dict[str, Any]:
@@ -218,6 +228,9 @@ async def _disconnected(receive: Receive) -> None:
 
 async def _send_whole(send: Send, head: dict[str, str], body: bytes) -> None:
     await send(_start_message({**head, "Content-Length": str(len(body))}))
+    if len(body) <= _AT_ONCE_BYTES:
+        await send({"type": "http.response.body", "body": body})
+        return
     for piece in cuts(body):
         await send(_body_message(piece))
     # By itself: only before a message does the server wait until the client has taken what came earlier.

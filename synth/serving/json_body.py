@@ -38,14 +38,26 @@ class JsonRequest(Request):
         return read_json(await self.body())
 
 
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
 class JsonRoute(APIRoute):
     """A route that takes JSON. For routers: ``APIRouter(route_class=JsonRoute)``."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Handler:
         """As FastAPI's, for a JsonRequest."""
         handle = super().get_route_handler()
 
         async def handle_json(request: Request) -> Response:
-            return await handle(JsonRequest(request.scope, request.receive))
+            # A JsonRequest may have read the body already.
+            strict = (
+                request if isinstance(request, JsonRequest) else JsonRequest(request.scope, request.receive)
+            )
+            return await handle(strict)
 
         return handle_json
+
+
+def is_json(request: Request) -> bool:
+    """Whether the body is said to be JSON, in the usual words."""
+    return request.headers.get("content-type", "").lower() == "application/json"

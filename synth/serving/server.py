@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import ipaddress
 import math
 import signal
@@ -96,6 +97,10 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
+        # The collector would stop the loop for a tenth of a second, now and then, to look through modules
+        # that stay until the end.
+        gc.collect()
+        gc.freeze()
         if self.started:
             self._workers = Workers(self._settings, self._jobs, self._say)
             self._workers.start()

@@ -36,15 +36,17 @@ class Services:
     """Streams of events that may be open at once: each asks the data base twice a second."""
 
 
-async def services_of(request: Request) -> Services:
-    """The services of the application that answers ``request``.
-
-    Asynchronous, though it waits for nothing: FastAPI calls anything else in a thread.
-    """
+def services_of(request: Request) -> Services:
+    """The services of the application that answers ``request``."""
     services = request.app.state.services
     assert isinstance(services, Services)
     return services
 
 
-InjectedServices = Annotated[Services, Depends(services_of)]
+async def _injected(request: Request) -> Services:
+    # Asynchronous, though it waits for nothing: FastAPI calls anything else in a thread.
+    return services_of(request)
+
+
+InjectedServices = Annotated[Services, Depends(_injected)]
 """Type of a route's parameter that FastAPI fills in."""

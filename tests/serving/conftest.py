@@ -73,6 +73,9 @@ class FakeGenerator:
     def best_bucket(self, mode="fast") -> int:
         return 64
 
+    def close(self) -> None:
+        pass
+
 
 class Gate:
     """Holds a generator back: it tells ``entered`` and then waits for ``open``."""

@@ -24,7 +24,7 @@ class Opener:
     def __call__(self, artifact) -> SimpleNamespace:
         self.opened.append(artifact.manifest.reference)
         self.before(artifact)
-        return SimpleNamespace(memory_bytes=100, reference=artifact.manifest.reference)
+        return SimpleNamespace(memory_bytes=100, reference=artifact.manifest.reference, close=lambda: None)
 
 
 @asynccontextmanager

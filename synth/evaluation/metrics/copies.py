@@ -29,6 +29,7 @@ _RATIO = 1 / 3
 _LARGEST_RATIO = 2 / 3
 _CANDIDATES = 8
 _ROUNDING = 1e-6
+_ALIKE = 1e-3
 
 
 class Look:
@@ -67,7 +68,8 @@ class Matches:
         distance: float64 [N], to it; of pixels (``aligned_distances``) where there are any, of features else.
         second: float64 [N], to the next one; infinite where there is none.
         features: float64 [N], the distance to the nearest training image by features.
-        same: bool [N]: equal to a training image, but for rounding.
+        same: bool [N]: equal to a training image but for rounding, by features, and by pixels where there are
+            any.
     """
 
     index: Tensor
@@ -114,6 +116,7 @@ def match(queries: Look, training: Look) -> Matches:
         alike = nearest(queries.spectrum, training.spectrum, _CANDIDATES)[1]
         indices = torch.cat([indices, alike], dim=1)
         distances = aligned_distances(queries.pictures, training.pictures, indices)
+        same &= distances[:, 0] <= _ALIKE
         order = distances.argsort(dim=1, stable=True)
         distances, indices = distances.gather(1, order), indices.gather(1, order)
     first = indices[:, :1]

@@ -1,7 +1,7 @@
 """Frechet distance of two sets of features, taken as normal distributions.
 
-Heusel et al., NeurIPS 2017 (arXiv 1706.08500). It is biased upwards by about c / N + c' / M; what it would be for
-infinitely many images is extrapolated (Chong and Forsyth, CVPR 2020, arXiv 1911.07023).
+Heusel et al., NeurIPS 2017 (arXiv 1706.08500). It is biased upwards by about c / N + c' / M; what it would be
+for infinitely many images is extrapolated (Chong and Forsyth, CVPR 2020, arXiv 1911.07023).
 """
 
 from __future__ import annotations

@@ -108,7 +108,8 @@ def _nearer(matches: Matches, holdout: Tensor, synthetic: Tensor, training_count
         low=equalised(low),
         high=equalised(high),
         how=f"{len(synthetic):,} synthetic images against all {training_count:,} training and "
-        f"{len(holdout):,} holdout images; {raw:.3f} nearer to training, {expected:.3f} expected by the counts",
+        f"{len(holdout):,} holdout images; {raw:.3f} are nearer to training, of which the counts alone "
+        f"would give {expected:.3f}",
     )
 
 

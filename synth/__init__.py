@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from synth.batch import Batch
     from synth.data import open_source
     from synth.errors import SynthError
-    from synth.offline import generate_dataset, make_plan
+    from synth.offline import (
+        generate_dataset,
+        make_plan,
+        make_translation_plan,
+        translate_dataset,
+    )
     from synth.sampling import Sampler
     from synth.training import fit, resolve_recipe
 
@@ -28,8 +33,10 @@ __all__ = [
     "fit",
     "generate_dataset",
     "make_plan",
+    "make_translation_plan",
     "open_source",
     "resolve_recipe",
+    "translate_dataset",
 ]
 
 _HOMES = {
@@ -40,8 +47,10 @@ _HOMES = {
     "fit": "synth.training",
     "generate_dataset": "synth.offline",
     "make_plan": "synth.offline",
+    "make_translation_plan": "synth.offline",
     "open_source": "synth.data",
     "resolve_recipe": "synth.training",
+    "translate_dataset": "synth.offline",
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
@@ -44,6 +44,8 @@ class Batch:
         fingerprint: what made them.
         classes: the class names that ``labels`` counts in, or None.
         parameters: the sampling parameters in use (defaults filled in), by name.
+        translated: whether they were made from images instead of noise alone.
+        sources: content hash of the image that each was made from, where that is known.
     """
 
     images: Tensor
@@ -53,6 +55,8 @@ class Batch:
     fingerprint: Fingerprint
     classes: tuple[str, ...] | None = None
     parameters: Mapping[str, float] | None = None
+    translated: bool = False
+    sources: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return int(self.images.shape[0])
@@ -68,7 +72,8 @@ class Batch:
         """
         rows = slice(start, start + len(images))
         labels = None if self.labels is None else self.labels[rows]
-        return replace(self, images=images, labels=labels, index=self.index[rows])
+        sources = None if self.sources is None else self.sources[rows]
+        return replace(self, images=images, labels=labels, index=self.index[rows], sources=sources)
 
     def label_name(self, row: int) -> str | None:
         """Class name of one sample, or None where there are no classes."""
@@ -83,12 +88,11 @@ class Batch:
         if len(batches) == 1:
             return first
         labels = [batch.labels for batch in batches if batch.labels is not None]
-        return Batch(
+        sources = [source for batch in batches for source in batch.sources or ()]
+        return replace(
+            first,
             images=torch.cat([batch.images for batch in batches]),
             labels=torch.cat(labels) if labels else None,
             index=torch.cat([batch.index for batch in batches]),
-            seed=first.seed,
-            fingerprint=first.fingerprint,
-            classes=first.classes,
-            parameters=first.parameters,
+            sources=sources or None,
         )

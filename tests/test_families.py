@@ -1,7 +1,7 @@
 import pytest
 
 from synth.errors import NotFoundError
-from synth.families import FAMILIES, get_family
+from synth.families import FAMILIES, generates, get_family
 
 
 def test_an_unknown_family_is_answered_with_the_nearest_and_all_names():
@@ -14,5 +14,12 @@ def test_every_part_of_a_family_can_be_imported(name):
     family = get_family(name)
     assert family.name == name
     assert family.summary
-    for part in ("network", "program", "recipe", "module"):
+    for part in ("network", "recipe", "module", *(("program",) if family.generates else ())):
         assert callable(family.load(part))
+
+
+def test_an_encoder_makes_no_images_and_a_family_of_a_later_version_may():
+    assert generates("vae")
+    assert not generates("encoder")
+    assert not FAMILIES["encoder"].translates
+    assert generates("from-the-future")

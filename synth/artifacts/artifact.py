@@ -79,6 +79,14 @@ class Artifact:
         except SafetensorError as error:
             raise ArtifactError(f"{path} is not a safetensors file ({error}). {_REMEDY}") from error
 
+    def statistics(self) -> bytes | None:
+        """The file with statistics of the training images, or None; ``synth.evaluation.reference`` reads it.
+
+        Raises ArtifactError where the file is not what was published.
+        """
+        info = self.manifest.statistics
+        return None if info is None else _read_verified(self.path / info.file, info.sha256)
+
     def training_ids(self) -> TrainingIds:
         """The set of images it was trained on; ArtifactError where the file is not what was published."""
         path = self.path / self.manifest.training.ids_file

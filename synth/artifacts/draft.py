@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 import synth
 from synth.artifacts.card import readme
 from synth.artifacts.ids import TrainingIds
-from synth.artifacts.manifest import ImageInfo, Manifest, Metric, TrainingInfo, WeightsInfo, generator_digest
+from synth.artifacts.manifest import (
+    ImageInfo,
+    Manifest,
+    Metric,
+    StatisticsInfo,
+    TrainingInfo,
+    WeightsInfo,
+    generator_digest,
+)
 
 if TYPE_CHECKING:  # the store is listed without torch
     from PIL.Image import Image
@@ -25,6 +33,7 @@ WEIGHTS_FILE = "weights.safetensors"
 IDS_FILE = "training_ids.safetensors"
 README_FILE = "README.md"
 PREVIEW_FILE = "preview.png"
+STATISTICS_FILE = "reference.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +65,13 @@ class Draft:
     pixel_std: Sequence[float]
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     preview: Image | None = None
+    statistics: Mapping[str, Any] | None = None
+    """Plain JSON values: what the training images look like, see ``synth.evaluation.reference``."""
+    announce: Callable[[str, str], None] | None = None
+    """Called with NAME@VERSION and digest just before it appears: who is killed then can find out whether."""
 
     def payload(self) -> dict[str, bytes]:
-        """The files that do not depend on name and version: weights, ids and preview, by file name."""
+        """The files that do not depend on name and version: weights, ids, preview and statistics, by name."""
         from safetensors.torch import save
 
         # Copies: safetensors refuses tensors that share memory or are laid out otherwise than row by row.
@@ -70,6 +83,9 @@ class Draft:
             buffer = io.BytesIO()
             self.preview.save(buffer, format="PNG")
             files[PREVIEW_FILE] = buffer.getvalue()
+        if self.statistics is not None:
+            text = json.dumps(dict(self.statistics), separators=(",", ":"), allow_nan=False)
+            files[STATISTICS_FILE] = text.encode()
         return files
 
     def describe(self, name: str, number: int, payload: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -115,9 +131,15 @@ class Draft:
                 pixel_std=list(self.pixel_std),
             ),
             metrics=dict(self.metrics),
+            statistics=_statistics_info(payload),
             libraries=_libraries(),
             created=datetime.now(UTC).replace(microsecond=0),
         )
+
+
+def _statistics_info(payload: Mapping[str, bytes]) -> StatisticsInfo | None:
+    data = payload.get(STATISTICS_FILE)
+    return None if data is None else StatisticsInfo(sha256=hashlib.sha256(data).hexdigest())
 
 
 def _plain_json(values: Mapping[str, Any]) -> dict[str, Any]:

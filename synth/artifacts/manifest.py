@@ -60,6 +60,13 @@ class TrainingInfo(_Record):
     pixel_std: list[float]
 
 
+class StatisticsInfo(_Record):
+    """The file with statistics of the training images, which drift is told from."""
+
+    file: FileName = "reference.json"
+    sha256: Sha256
+
+
 class Metric(_Record):
     """One figure and how it was measured."""
 
@@ -83,6 +90,8 @@ class Manifest(_Record):
     recipe: dict[str, Any]
     training: TrainingInfo
     metrics: dict[str, Metric] = Field(default_factory=dict)
+    statistics: StatisticsInfo | None = None
+    """None in artifacts that were made before there was one."""
     libraries: dict[str, str]
     created: AwareDatetime
 

@@ -8,6 +8,7 @@ that its number is never given to another generator. ``aliases.json`` is the onl
 from __future__ import annotations
 
 import builtins
+import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -75,7 +76,10 @@ class Store:
                 _sweep(folder)
                 version = _next_version(folder)
                 path = folder / str(version)
-                files = {**payload, **draft.describe(name, version, payload)}
+                described = draft.describe(name, version, payload)
+                if draft.announce is not None:
+                    draft.announce(f"{name}@{version}", json.loads(described[MANIFEST_FILE])["digest"])
+                files = {**payload, **described}
                 publish_folder(folder / _TEMPORARY, path, files)
         return self._open_version(name, version)
 

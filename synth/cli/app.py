@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import synth
+from synth.cli.check import check
 from synth.cli.config import app as config_app
 from synth.cli.doctor import doctor
 from synth.cli.evaluate import evaluate
@@ -14,9 +15,11 @@ from synth.cli.generate import generate
 from synth.cli.jobs import app as jobs_app
 from synth.cli.keys import app as keys_app
 from synth.cli.models import app as models_app
+from synth.cli.monitor import monitor
 from synth.cli.serve import serve
 from synth.cli.split import split
 from synth.cli.train import train
+from synth.cli.translate import translate
 
 app = typer.Typer(
     name="synth",
@@ -47,6 +50,9 @@ app.command("train")(train)
 app.command("generate")(generate)
 app.command("split")(split)
 app.command("evaluate")(evaluate)
+app.command("check")(check)
+app.command("translate")(translate)
+app.command("monitor")(monitor)
 app.command("serve")(serve)
 app.command("doctor")(doctor)
 app.add_typer(models_app, name="models")

@@ -28,7 +28,7 @@ def list_jobs(
     state: Annotated[
         str | None, typer.Option(help="Only queued, running, succeeded, failed or cancelled ones.")
     ] = None,
-    kind: Annotated[str | None, typer.Option(help="Only generate or train jobs.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only jobs of this kind, as in generate or train.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many, the newest first.", min=1, max=10_000)] = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -105,6 +105,37 @@ def retry_job(id: JobId) -> None:
     with _queue() as queue:
         job = queue.retry(id)
     typer.echo(f"{job.id} is {_state(job)}.", err=True)
+
+
+@app.command("remove")
+def remove_jobs(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Of jobs that have ended.")
+    ] = None,
+    older_than_days: Annotated[
+        float | None,
+        typer.Option("--older-than-days", help="All that ended longer ago, instead of ids.", min=0.0),
+    ] = None,
+) -> None:
+    """Remove jobs that have ended, with the data sets and training states that they made.
+
+    Models that they published stay. Jobs that are gone already count as removed.
+    """
+    from synth.jobs.removal import remove_job, remove_old_jobs
+    from synth.jobs.settings import load_job_settings
+
+    if bool(ids) == (older_than_days is not None):
+        raise ConfigError("Name jobs to remove, or give --older-than-days.")
+    settings = load_job_settings().model_copy(update={"jobs_keep_days": older_than_days})
+    with _queue() as queue:
+        removed = remove_old_jobs(queue, settings)
+        for id in ids or []:
+            if remove_job(queue, settings, id):
+                removed.append(id)
+            else:
+                typer.echo(f"There is no job {id!r}.", err=True)
+    for id in removed:
+        typer.echo(f"{id} is removed.", err=True)
 
 
 @app.command("work")

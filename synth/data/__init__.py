@@ -1,6 +1,6 @@
 """Real data: sources to read, images in memory, and splits that cannot leak."""
 
-from synth.data.builtin import BUILTINS, builtin_is_local
+from synth.data.builtin import BUILTINS, builtin_count, builtin_is_local
 from synth.data.images import LARGEST_OWN_SIDE, MINIMUM_IMAGES, ImageSet, load_images, require_images
 from synth.data.open import open_source
 from synth.data.sample import Sample, SourceInfo
@@ -15,6 +15,7 @@ __all__ = [
     "Sample",
     "Source",
     "SourceInfo",
+    "builtin_count",
     "builtin_is_local",
     "load_images",
     "open_source",

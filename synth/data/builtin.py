@@ -48,6 +48,8 @@ class _Builtin:
     classes: tuple[str, ...]
     torchvision: str
     find: Callable[[_Builtin, str, str], Callable[[], Source] | None]
+    counts: tuple[int, int]
+    """Images of the parts, train and test."""
     folder: str = ""
     """Where torchvision keeps its files, below ``SYNTH_HOME/data``."""
 
@@ -112,15 +114,21 @@ def _read_archive(path: Path, part: str, spec: str) -> Source:
 _TABLE = {
     builtin.name: builtin
     for builtin in (
-        _Builtin("digits", _DIGITS, "", _find_digits),
-        _Builtin("fashion-mnist", _FASHION, "FashionMNIST", _find_idx, "FashionMNIST/raw"),
-        _Builtin("mnist", _DIGITS, "MNIST", _find_idx, "MNIST/raw"),
-        _Builtin("cifar10", _CIFAR10, "CIFAR10", _find_cifar10, "cifar-10-batches-py"),
+        _Builtin("digits", _DIGITS, "", _find_digits, (1_420, 377)),
+        _Builtin("fashion-mnist", _FASHION, "FashionMNIST", _find_idx, (60_000, 10_000), "FashionMNIST/raw"),
+        _Builtin("mnist", _DIGITS, "MNIST", _find_idx, (60_000, 10_000), "MNIST/raw"),
+        _Builtin("cifar10", _CIFAR10, "CIFAR10", _find_cifar10, (50_000, 10_000), "cifar-10-batches-py"),
     )
 }
 
 BUILTINS = tuple(_TABLE)
 """The names of the built-in data sets."""
+
+
+def builtin_count(spec: str) -> int:
+    """How many images a built-in data set has, as published; ``spec`` is NAME, NAME:train or NAME:test."""
+    name, _, part = spec.partition(":")
+    return _TABLE[name].counts[PARTS.index(part or "train")]
 
 
 def builtin_is_local(name: str) -> bool:
@@ -143,7 +151,7 @@ def open_builtin(name: str, *, part: str, spec: str) -> Source:
 
 def _from_torchvision(builtin: _Builtin, part: str, spec: str) -> Source:
     """Torchvision's copy, downloaded where its files are missing or damaged."""
-    import torchvision  # type: ignore[import-untyped]
+    import torchvision
 
     kind: Any = getattr(torchvision.datasets, builtin.torchvision)
     try:

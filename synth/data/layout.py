@@ -56,14 +56,19 @@ def npz_columns(batch: Batch) -> dict[str, np.ndarray]:
     images   uint8 [N, H, W, C]
     labels   int64 [N]; only where there are classes
     index    int64 [N]
+    sources  text [N], content hashes; only where the images were made from others
     """
     return {"images": batch.numpy(), **npz_keys(batch)}
 
 
 def npz_keys(batch: Batch) -> dict[str, np.ndarray]:
     """The columns besides ``images``; no pixels are looked at."""
-    index = {"index": batch.index.cpu().numpy()}
-    return index if batch.labels is None else {"labels": batch.labels.cpu().numpy(), **index}
+    keys = {"index": batch.index.cpu().numpy()}
+    if batch.labels is not None:
+        keys = {"labels": batch.labels.cpu().numpy(), **keys}
+    if batch.sources is not None:
+        keys["sources"] = np.asarray(batch.sources, dtype=np.str_)
+    return keys
 
 
 def npz_constants(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 import zlib
 from collections.abc import Collection
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from synth.artifacts.files import replace_file, storage_errors
+from synth.data.images import ImageSet
 from synth.data.pixels import over_white
 from synth.data.source import ArraySource
-from synth.errors import NotFoundError, SourceError, UnreadableError
+from synth.errors import NotFoundError, OutputExistsError, SourceError, UnreadableError
 from synth.text import some
 
 _IMAGES = {
@@ -127,3 +130,19 @@ def _classes(
     text = labels.dtype.kind == "U"
     known = np.unique(np.concatenate([part for part in all_labels if (part.dtype.kind == "U") == text]))
     return np.searchsorted(known, labels).astype(np.int64), tuple(str(value) for value in known)
+
+
+def write_npz(images: ImageSet, path: Path) -> None:
+    """Write images, labels and class names as ``open_npz`` reads them; whole, or not at all.
+
+    Raises OutputExistsError where something is there already, StorageError where the disk refuses.
+    """
+    if path.exists():
+        raise OutputExistsError(f"{path} exists already; choose another name, or remove it first.")
+    arrays = {"images": images.images.permute(0, 2, 3, 1).contiguous().numpy()}
+    if images.labels is not None and images.classes is not None:
+        arrays |= {"labels": images.labels.numpy(), "class_names": np.array(images.classes)}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    with storage_errors("write the images", path.parent):
+        replace_file(path, buffer.getvalue())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 from synth import __version__
@@ -18,10 +19,11 @@ def sample_key(index: int) -> str:
 def sample_records(batch: Batch) -> list[dict[str, Any]]:
     """All that is recorded of each sample, ready for JSON, the same in every format.
 
-    ``label`` (number) and ``label_name`` are None for a generator without classes.
+    ``label`` (number) and ``label_name`` are None for a generator without classes. ``source_id``, the content
+    hash of the image that a translation was made from, is there where it is known.
     """
     parameters = dict(batch.parameters or {})
-    return [
+    records = [
         {
             "synthetic": True,
             "model": batch.fingerprint.model,
@@ -34,6 +36,9 @@ def sample_records(batch: Batch) -> list[dict[str, Any]]:
         }
         for index, label, name in _rows(batch)
     ]
+    for record, source in zip(records, batch.sources or (), strict=False):
+        record["source_id"] = source
+    return records
 
 
 def png_texts(batch: Batch) -> list[dict[str, str]]:
@@ -48,12 +53,17 @@ def png_texts(batch: Batch) -> list[dict[str, str]]:
         "synth:fingerprint": json.dumps(batch.fingerprint.as_dict(), sort_keys=True),
     }
     texts = []
-    for (index, label, name), command in zip(_rows(batch), reproduce_commands(batch), strict=True):
+    sources: Sequence[str | None] = batch.sources or [None] * len(batch)
+    rows = zip(_rows(batch), sources, reproduce_commands(batch), strict=True)
+    for (index, label, name), source, command in rows:
+        what = "Synthetic image, made from a real one (SOURCE)." if batch.translated else "Synthetic image."
         text = {
             **shared,
             "synth:index": str(index),
-            "Comment": f"Synthetic image. Reproduce with: {command}",
+            "Comment": f"{what} Reproduce with: {command}",
         }
+        if source is not None:
+            text["synth:source"] = source
         if label is not None:
             text["synth:label"] = name or str(label)
         texts.append(text)
@@ -61,11 +71,15 @@ def png_texts(batch: Batch) -> list[dict[str, str]]:
 
 
 def reproduce_commands(batch: Batch) -> list[str]:
-    """For each sample the command line that makes it again, quoted for a POSIX shell."""
+    """For each sample the command line that makes it again, quoted for a POSIX shell.
+
+    A translation takes its image as well: ``SOURCE`` stands for a folder with that image alone.
+    """
     fingerprint = batch.fingerprint
-    head = shlex.join(
-        ["synth", "generate", fingerprint.model, "--count", "1", "--seed", str(batch.seed), "--start"]
-    )
+    what = ["translate", fingerprint.model, "--data", "SOURCE"]
+    if not batch.translated:
+        what = ["generate", fingerprint.model, "--count", "1"]
+    head = shlex.join(["synth", *what, "--seed", str(batch.seed), "--start"])
     words = []
     for name, value in sorted((batch.parameters or {}).items()):
         words += ["--set", f"{name}={value}"]

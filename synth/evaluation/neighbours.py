@@ -7,19 +7,16 @@ or are no matrix, and UsageError where two sets of features have different dimen
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from synth.errors import SourceError, UsageError
+from synth.evaluation.similarity import bands, check_alike, directions
 from synth.randomness import stream_id, uniforms
 
-_BAND = 1 << 24
-"""Similarities held at once: 64 MiB."""
 _TEMPERATURE = 0.07
 _ROUNDING = 1e-6
 """By which the cosine of equal features falls short of 1."""
@@ -56,12 +53,12 @@ def nearest(queries: Tensor, bank: Tensor, count: int, *, same: bool = False) ->
 
     Raises UsageError where the bank does not have so many.
     """
-    ours, theirs = _directions(queries, "queries"), _directions(bank, "bank")
-    _check_alike(ours, theirs)
+    ours, theirs = directions(queries, "queries"), directions(bank, "bank")
+    check_alike(ours, theirs)
     there = len(theirs) - int(same)
     if not 1 <= count <= there:
         raise UsageError(f"{count} neighbours were asked for, and there are {there}; ask for 1 to {there}.")
-    found = [similarity.topk(count, dim=1) for _, similarity in _bands(ours, theirs, without_own=same)]
+    found = [similarity.topk(count, dim=1) for _, similarity in bands(ours, theirs, without_own=same)]
     if not found:
         return Neighbours(torch.empty(0, count), torch.empty(0, count, dtype=torch.int64))
     values, rows = zip(*found, strict=True)
@@ -130,10 +127,10 @@ def pseudo_labels(
 
 def near_pairs(features: Tensor, threshold: float, *, most: int = 10_000) -> NearPairs:
     """The pairs of rows at least ``threshold`` alike; of more than ``most``, those most alike."""
-    directions = _directions(features, "features")
+    rows_of = directions(features, "features")
     _check_threshold(threshold)
     kept = NearPairs(torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64), torch.empty(0))
-    for start, similarity in _bands(directions, directions, without_own=True):
+    for start, similarity in bands(rows_of, rows_of, without_own=True):
         rows, columns = (similarity >= threshold - _ROUNDING).nonzero(as_tuple=True)
         later = columns > rows + start
         rows, columns = rows[later], columns[later]
@@ -150,10 +147,10 @@ def near_duplicates(features: Tensor, threshold: float) -> list[list[int]]:
     Each group ascends, and groups are in the order of their first row. Whoever splits a data set keeps each
     group on one side.
     """
-    directions = _directions(features, "features")
+    rows_of = directions(features, "features")
     _check_threshold(threshold)
-    group = np.arange(len(directions))
-    for start, similarity in _bands(directions, directions, without_own=True):
+    group = np.arange(len(rows_of))
+    for start, similarity in bands(rows_of, rows_of, without_own=True):
         known = torch.from_numpy(group)
         # Only what joins two groups counts; so equal rows by the thousand are joined once.
         apart = known[start : start + len(similarity), None] != known
@@ -221,35 +218,6 @@ def _join(group: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarra
         np.minimum.at(group, np.maximum(ours, theirs), np.minimum(ours, theirs))
         while not np.array_equal(shorter := group[group], group):
             group = shorter
-
-
-def _bands(ours: Tensor, theirs: Tensor, *, without_own: bool = False) -> Iterator[tuple[int, Tensor]]:
-    """First row, and similarities [rows, M] from it on; with ``without_own`` the diagonal is -2."""
-    height = max(1, _BAND // max(len(theirs), 1))
-    for start in range(0, len(ours), height):
-        similarity = ours[start : start + height] @ theirs.T
-        if without_own:
-            rows = torch.arange(len(similarity))
-            similarity[rows, rows + start] = -2.0
-        yield start, similarity
-
-
-def _directions(features: Tensor, what: str) -> Tensor:
-    """Rows of length 1 on the CPU."""
-    if features.ndim != 2 or not features.shape[1]:
-        raise UsageError(f"{what} must be [N, D], not {list(features.shape)}.")
-    if not bool(torch.isfinite(features).all()):
-        bad = int((~torch.isfinite(features).all(dim=1)).sum())
-        raise SourceError(f"{bad} of {len(features)} rows of {what} hold NaN or infinite values.")
-    return F.normalize(features.detach().cpu().float(), dim=1)
-
-
-def _check_alike(ours: Tensor, theirs: Tensor) -> None:
-    if ours.shape[1] != theirs.shape[1]:
-        raise UsageError(
-            f"Features of {ours.shape[1]} and of {theirs.shape[1]} dimensions cannot be compared: use one "
-            "extractor for both."
-        )
 
 
 def _check_threshold(threshold: float) -> None:

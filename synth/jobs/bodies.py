@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import BeforeValidator, Field, StrictBool, StrictStr, field_validator, model_validator
 
-from synth.artifacts import Store, check_name
+from synth.artifacts import Manifest, Store, check_name
 from synth.batch import Mode
-from synth.data import BUILTINS
+from synth.data import BUILTINS, builtin_count
 from synth.data.encode import QUALITY, Encoding
 from synth.data.writers.formats import get_format
 from synth.errors import LabelError, SynthError, UsageError
-from synth.families import get_family
+from synth.families import FAMILIES, get_family
 from synth.fields import Integer, LabelsField, Number, ParametersField, RequestBody
+from synth.jobs.kinds import DATASET_KINDS
 from synth.jobs.queue import Queue
-from synth.jobs.records import ID_PATTERN
+from synth.jobs.records import ID_PATTERN, Job
 from synth.labels import Labels, class_number, normalise_labels, resolve_labels
 from synth.randomness import MAX_INDEX, MAX_SEED
 from synth.text import closest
@@ -42,20 +43,11 @@ class JobBody(RequestBody):
         raise NotImplementedError
 
 
-class GenerateBody(JobBody):
-    """A data set from a trained model."""
+class DatasetBody(JobBody):
+    """What all bodies have that ask for a data set."""
 
-    kind: Literal["generate"]
     model: Annotated[StrictStr, Field(max_length=256, examples=["fashion", "fashion@3"])] = Field(
         description="NAME, NAME@latest, NAME@3 or NAME@ALIAS; the version is settled when the job is made."
-    )
-    count: Integer = Field(ge=1, description="How many images.")
-    labels: LabelsField | None = Field(
-        default=None,
-        description="'balanced' (default where the model has classes), 'any' (in the proportions of the "
-        'training data), a class name or number for all, counts such as {"cat": 10, "dog": 30}, or a list '
-        "with one class for each image.",
-        examples=["balanced", {"cat": 10, "dog": 30}],
     )
     seed: Integer = Field(
         default=0, ge=0, le=MAX_SEED, description="With an image's index it decides the image."
@@ -74,6 +66,64 @@ class GenerateBody(JobBody):
         default=1_000, ge=1, le=10_000, description="Images at a time: the job goes on from its last shard."
     )
 
+    @property
+    def encoding(self) -> Encoding:
+        """Of the images."""
+        return Encoding(self.image_format, self.quality)
+
+    def pin_model(self, store: Store) -> Manifest:
+        """The manifest of the version that ``model`` means now; refuses what makes or writes no images."""
+        get_format(self.format, self.encoding)
+        artifact = store.find(self.model)
+        artifact.require_generator()
+        return artifact.manifest
+
+
+class SourceBody(JobBody):
+    """What all bodies have that work on images."""
+
+    data: StrictStr | None = Field(
+        default=None,
+        description="A built-in data set, as in fashion-mnist or digits:test. No path or address is opened.",
+        examples=["fashion-mnist"],
+    )
+    dataset: Annotated[StrictStr, Field(pattern=ID_PATTERN)] | None = Field(
+        default=None, description="Id of a job, instead of data: take the data set that it made."
+    )
+
+    @field_validator("data")
+    @classmethod
+    def _built_in(cls, value: str | None) -> str | None:
+        return value if value is None else _check_built_in(value)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.data is None) == (self.dataset is None):
+            raise ValueError(
+                "Set either data, to a built-in data set, or dataset, to the id of a job that makes one"
+            )
+        return self
+
+    def pin_source(self, queue: Queue) -> Job | None:
+        """The job whose data set is meant, if it is one that can be read; None for a built-in one."""
+        if self.dataset is None:
+            return None
+        return _readable(self.dataset, queue)
+
+
+class GenerateBody(DatasetBody):
+    """A data set from a trained model."""
+
+    kind: Literal["generate"]
+    count: Integer = Field(ge=1, description="How many images.")
+    labels: LabelsField | None = Field(
+        default=None,
+        description="'balanced' (default where the model has classes), 'any' (in the proportions of the "
+        'training data), a class name or number for all, counts such as {"cat": 10, "dog": 30}, or a list '
+        "with one class for each image.",
+        examples=["balanced", {"cat": 10, "dog": 30}],
+    )
+
     @model_validator(mode="after")
     def _indices_exist(self) -> GenerateBody:
         if self.start + self.count > MAX_INDEX:
@@ -84,11 +134,6 @@ class GenerateBody(JobBody):
     def images(self) -> int:
         return self.count
 
-    @property
-    def encoding(self) -> Encoding:
-        """Of the images."""
-        return Encoding(self.image_format, self.quality)
-
     def labels_for(self, classes: tuple[str, ...] | None) -> Labels:
         """The labels, with the default of a model with these classes filled in."""
         if self.labels is not None:
@@ -96,13 +141,45 @@ class GenerateBody(JobBody):
         return "any" if classes is None else "balanced"
 
     def pin(self, store: Store, queue: Queue) -> dict[str, Any]:
-        get_format(self.format, self.encoding)
-        artifact = store.find(self.model)
-        artifact.require_generator()
-        manifest = artifact.manifest
+        manifest = self.pin_model(store)
         classes = None if manifest.classes is None else tuple(manifest.classes)
         _check_labels(self.labels_for(classes), classes, self.count)
         return {"model": manifest.reference, "digest": manifest.digest}
+
+
+class TranslateBody(DatasetBody, SourceBody):
+    """A data set made from the images of a built-in data set, or from what another job has made."""
+
+    kind: Literal["translate"]
+    labels: LabelsField | None = Field(
+        default=None,
+        description="What the images show, as in generate jobs. If left out, what the data set says: its "
+        "classes are matched to those of the model by name.",
+        examples=["cat"],
+    )
+    fit: Literal["resize"] | None = Field(
+        default=None,
+        description="'resize': images of another size than the model's are resized and cropped at the "
+        "centre, as in training. If left out, they fail the job.",
+    )
+
+    def pin(self, store: Store, queue: Queue) -> dict[str, Any]:
+        manifest = self.pin_model(store)
+        if manifest.family not in FAMILIES or not FAMILIES[manifest.family].translates:
+            raise UsageError(
+                f"{manifest.reference} is a {manifest.family}: it makes images from nothing and cannot "
+                "translate. Make a generate job, or name another model."
+            )
+        job = self.pin_source(queue)
+        if job is not None:
+            count = int(job.body.get("count") or job.pinned["count"])
+        else:
+            assert self.data is not None
+            count = builtin_count(self.data)
+        if self.labels is not None:
+            classes = None if manifest.classes is None else tuple(manifest.classes)
+            _check_labels(self.labels, classes, count)
+        return {"model": manifest.reference, "digest": manifest.digest, "count": count}
 
 
 def _check_setting(value: Any) -> Any:
@@ -117,20 +194,12 @@ Plain = StrictBool | Integer | Number | StrictStr | None
 Setting = Annotated[Plain | list[Plain], BeforeValidator(_check_setting)]
 
 
-class TrainBody(JobBody):
-    """A generator, trained on a built-in data set or on what a generate job has made."""
+class TrainBody(SourceBody):
+    """A generator, trained on a built-in data set or on what another job has made."""
 
     kind: Literal["train"]
     family: StrictStr = Field(examples=["vae"])
     name: StrictStr = Field(description="Of the model in the store; a new version of it is published.")
-    data: StrictStr | None = Field(
-        default=None,
-        description="A built-in data set, as in fashion-mnist or digits:test. No path or address is opened.",
-        examples=["fashion-mnist"],
-    )
-    dataset: Annotated[StrictStr, Field(pattern=ID_PATTERN)] | None = Field(
-        default=None, description="Id of a generate job, instead of data: train on the images that it made."
-    )
     images_seen: Integer | None = Field(default=None, ge=1, description="Length of the training in images.")
     minutes: Number | None = Field(
         default=None, gt=0, description="Length of the training by the clock, instead of images_seen."
@@ -149,11 +218,6 @@ class TrainBody(JobBody):
         except SynthError as error:
             raise ValueError(str(error)) from None
 
-    @field_validator("data")
-    @classmethod
-    def _built_in(cls, value: str | None) -> str | None:
-        return value if value is None else _check_built_in(value)
-
     @field_validator("settings")
     @classmethod
     def _not_twice(cls, value: dict[str, Setting]) -> dict[str, Setting]:
@@ -163,11 +227,7 @@ class TrainBody(JobBody):
         return value
 
     @model_validator(mode="after")
-    def _one_source_and_length(self) -> TrainBody:
-        if (self.data is None) == (self.dataset is None):
-            raise ValueError(
-                "Set either data, to a built-in data set, or dataset, to the id of a generate job"
-            )
+    def _one_length(self) -> TrainBody:
         if self.images_seen is not None and self.minutes is not None:
             raise ValueError("Set either minutes or images_seen, not both")
         return self
@@ -179,8 +239,7 @@ class TrainBody(JobBody):
         return {**self.settings, **{name: value for name, value in lengths.items() if value is not None}}
 
     def pin(self, store: Store, queue: Queue) -> dict[str, Any]:
-        if self.dataset is not None:
-            _check_dataset(self.dataset, queue, "trained on")
+        self.pin_source(queue)
         return {}
 
 
@@ -241,9 +300,11 @@ class EvaluateBody(JobBody):
     def pin(self, store: Store, queue: Queue) -> dict[str, Any]:
         pinned: dict[str, Any] = {}
         if self.dataset is not None:
-            _check_dataset(self.dataset, queue, "measured")
+            _readable(self.dataset, queue)
         if self.model is not None:
-            manifest = store.find(self.model).manifest
+            artifact = store.find(self.model)
+            artifact.require_generator()
+            manifest = artifact.manifest
             pinned |= {"model": manifest.reference, "digest": manifest.digest}
         if self.encoder is not None:
             pinned["encoder"] = store.find(self.encoder).manifest.reference
@@ -260,13 +321,15 @@ def _check_built_in(value: str) -> str:
     return value
 
 
-def _check_dataset(id: str, queue: Queue, use: str) -> None:
+def _readable(id: str, queue: Queue) -> Job:
+    """The job of that id; UsageError where what it makes cannot be read as a source."""
     job = queue.get(id)
-    if job.kind != "generate" or job.body["format"] == "webdataset":
+    if job.kind not in DATASET_KINDS or job.body["format"] == "webdataset":
         raise UsageError(
-            f"What the job {id} makes cannot be {use}; name a generate job with the format imagefolder or "
-            "npz."
+            f"What the job {id} makes cannot be read; name a generate or translate job "
+            "with the format imagefolder or npz."
         )
+    return job
 
 
 def _check_labels(labels: Labels, classes: tuple[str, ...] | None, count: int) -> None:

@@ -41,6 +41,12 @@ KINDS: dict[str, Kind] = {
             run="synth.jobs.generate:run",
         ),
         Kind(
+            name="translate",
+            summary="a labelled data set made from a built-in one, or from one made by a job",
+            body="synth.jobs.bodies:TranslateBody",
+            run="synth.jobs.translate:run",
+        ),
+        Kind(
             name="train",
             summary="a generator trained on a built-in data set, or on one made by a job",
             body="synth.jobs.bodies:TrainBody",
@@ -54,6 +60,9 @@ KINDS: dict[str, Kind] = {
         ),
     )
 }
+
+DATASET_KINDS = frozenset({"generate", "translate"})
+"""Those that make a data set, in ``JobFolder.dataset``."""
 
 
 def get_kind(name: str) -> Kind:

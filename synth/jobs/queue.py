@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, literal, select, update
+from sqlalchemy import delete, func, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from synth.errors import OverloadError, SynthError, UsageError
 from synth.jobs.database import Database
-from synth.jobs.records import Event, Job, State, check_id
+from synth.jobs.records import FINAL, Event, Job, State, check_id
 from synth.jobs.rows import as_job, end_job, find_row, require_row, say_progress, say_state
 from synth.jobs.tables import EventRow, JobRow
 
@@ -29,6 +29,14 @@ class JobMismatchError(UsageError):
 
     code = "job-mismatch"
     title = "The id stands for another job"
+
+
+class JobActiveError(UsageError):
+    """The job waits or runs, and what it makes cannot be taken from it."""
+
+    status = 409
+    code = "job-active"
+    title = "The job has not ended"
 
 
 class LeaseLostError(SynthError):
@@ -181,6 +189,34 @@ class Queue:
             row.finished = row.error = None
             say_state(session, row, self._now(session))
             return as_job(row)
+
+    def remove(self, id: str, discard: Callable[[], None]) -> bool:
+        """Forget a job that has ended, after ``discard`` has taken away what it made; False if there is none.
+
+        While ``discard`` runs, which must be short, nobody can retry the job. Raises JobActiveError if it
+        waits or runs.
+        """
+        check_id(id)
+        with self.database.writing() as session:
+            row = find_row(session, id, lock=True)
+            if row is None:
+                return False
+            if row.state not in FINAL:
+                raise JobActiveError(
+                    f"The job {id} is {row.state}. Cancel it, wait until it has stopped, and remove it then."
+                )
+            discard()
+            session.execute(delete(EventRow).where(EventRow.job == row.number))
+            session.delete(row)
+            return True
+
+    def ended_before(self, seconds: float) -> Sequence[str]:
+        """Ids of the jobs that ended more than so many seconds ago, the oldest first."""
+        with self.database.reading() as session:
+            query = select(JobRow.id).where(
+                JobRow.state.in_(sorted(FINAL)), JobRow.finished <= self._now(session) - seconds
+            )
+            return session.scalars(query.order_by(JobRow.finished)).all()
 
     # What workers do
 

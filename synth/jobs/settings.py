@@ -26,6 +26,9 @@ class JobSettings(BaseSettings):
     lease_seconds: float = Field(default=LEASE_SECONDS, gt=0)
     """How long a worker may be silent before its job is given to another one."""
 
+    jobs_keep_days: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """How long a job that has ended is kept, with what it made; None: until it is removed."""
+
     def queue(self) -> Queue:
         """The queue of these settings, opened at its first use. Raises ConfigError for a bad ``database``."""
         return Queue(Database(self.database), lease_seconds=self.lease_seconds)

@@ -9,11 +9,10 @@ from typing import Any
 
 from synth.artifacts import Store
 from synth.artifacts.files import replace_file, storage_errors
-from synth.data.writers import read_manifest
-from synth.errors import NotFoundError, ResumeError
+from synth.errors import ResumeError
 from synth.families import get_family
 from synth.jobs.bodies import TrainBody
-from synth.jobs.folder import JobFolder
+from synth.jobs.inputs import input_of
 from synth.jobs.task import Task
 from synth.training import Recipe, fit
 from synth.training.recipe import make_recipe
@@ -26,7 +25,7 @@ def run(task: Task) -> dict[str, Any]:
     recipe = make_recipe(get_family(body.family).load("recipe"), body.recipe)
     artifact = fit(
         body.family,
-        _source(task, body),
+        input_of(task, body),
         recipe,
         name=body.name,
         store=Store(settings.store),
@@ -45,20 +44,6 @@ def run(task: Task) -> dict[str, Any]:
         "seconds": training.seconds,
         "metrics": {name: metric.value for name, metric in artifact.manifest.metrics.items()},
     }
-
-
-def _source(task: Task, body: TrainBody) -> str | Path:
-    if body.dataset is None:
-        assert body.data is not None
-        return body.data
-    folder = JobFolder.of(task.settings.jobs_folder, body.dataset).dataset
-    try:
-        read_manifest(folder)
-    except NotFoundError:
-        raise NotFoundError(
-            f"The job {body.dataset} has not made its data set. Wait until it has succeeded, and try again."
-        ) from None
-    return folder
 
 
 def _begun(task: Task, name: str) -> bool:

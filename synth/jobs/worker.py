@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import math
 import os
 import platform
 import secrets
@@ -24,6 +25,7 @@ from synth.jobs.folder import JobBusyError, JobFolder
 from synth.jobs.kinds import KINDS, get_kind
 from synth.jobs.queue import LeaseLostError, Queue
 from synth.jobs.records import Job
+from synth.jobs.removal import remove_old_jobs
 from synth.jobs.settings import WorkerSettings, load_worker_settings
 from synth.jobs.task import Task
 
@@ -32,6 +34,7 @@ _HEARTBEATS = 10
 _NICENESS = 10
 """Serving goes first."""
 _BUSY_FOLDER_SECONDS = 5.0
+_SECONDS_BETWEEN_SWEEPS = 600.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _log = logging.getLogger(__name__)
@@ -49,12 +52,14 @@ class Worker:
         self._queue, self._settings, self._say = queue, settings, say
         self._stopping = threading.Event()
         self._task: Task | None = None
+        self._next_sweep = -math.inf
 
     def run(self, *, until_idle: bool = False) -> None:
         """Work until a signal, or with ``until_idle`` until there is nothing to do."""
         with self._listening():
             while not self._stopping.is_set():
                 try:
+                    self._sweep()
                     job = self._queue.claim(self.name, KINDS)
                 except (OverloadError, StorageError) as error:
                     self._say(f"{error} Trying again.")
@@ -66,6 +71,13 @@ class Worker:
                     return
                 else:
                     self._stopping.wait(self._settings.poll_seconds)
+
+    def _sweep(self) -> None:
+        """Remove jobs that are too old, now and then."""
+        if time.monotonic() >= self._next_sweep:
+            self._next_sweep = time.monotonic() + _SECONDS_BETWEEN_SWEEPS
+            for id in remove_old_jobs(self._queue, self._settings):
+                self._say(f"Job {id} is too old to be kept, and was removed with what it made.")
 
     def _work(self, job: Job) -> None:
         folder = JobFolder.of(self._settings.jobs_folder, job.id)

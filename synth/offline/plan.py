@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 SHARD_SIZE = 1_000
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A whole request: equal plans make equal data sets.
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the plans of all data sets have in common.
 
     Attributes:
         model: reference with version, ``NAME@3``.
@@ -86,6 +86,11 @@ class Plan:
         return request
 
 
+@dataclass(frozen=True, kw_only=True)
+class Plan(Request):
+    """A whole data set of generated images: equal plans make equal data sets."""
+
+
 @dataclass(frozen=True)
 class Shard:
     """Samples ``start`` to ``start + count - 1`` of a plan.
@@ -118,7 +123,7 @@ def make_plan(card: ModelCard, count: int, *, labels: Labels = "any", **request:
     )
 
 
-def shards(plan: Plan) -> Iterator[Shard]:
+def shards(plan: Request) -> Iterator[Shard]:
     """All shards in order; labels are resolved once, over the whole request.
 
     Raises:
@@ -129,17 +134,17 @@ def shards(plan: Plan) -> Iterator[Shard]:
     return _slices(plan, numbers)
 
 
-def shard_count(plan: Plan) -> int:
+def shard_count(plan: Request) -> int:
     """The number of shards."""
     return -(-plan.count // plan.shard_size)
 
 
-def _class_numbers(plan: Plan) -> torch.Tensor | None:
+def _class_numbers(plan: Request) -> torch.Tensor | None:
     index = torch.arange(plan.start, plan.start + plan.count, dtype=torch.int64)
     return resolve_labels(plan.labels, classes=plan.classes, index=index, seed=plan.seed)
 
 
-def _slices(plan: Plan, numbers: torch.Tensor | None) -> Iterator[Shard]:
+def _slices(plan: Request, numbers: torch.Tensor | None) -> Iterator[Shard]:
     for number in range(shard_count(plan)):
         first = number * plan.shard_size
         count = min(plan.shard_size, plan.count - first)

@@ -133,6 +133,7 @@ class Planner(ABC):
             self.fingerprint(work.mode),
             classes=self.card.classes,
             parameters=work.parameters,
+            translated=work.rows.images is not None,
         )
 
     def cost(self, count: int, mode: Mode = "fast") -> float:

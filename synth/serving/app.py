@@ -32,6 +32,7 @@ from synth.serving.body_limit import BodyLimitMiddleware
 from synth.serving.crew import Crew
 from synth.serving.device import device_threads
 from synth.serving.documentation import describe
+from synth.serving.drift import DriftMonitor
 from synth.serving.engine import Engine
 from synth.serving.job_views import body_types
 from synth.serving.loader import OpenGenerator
@@ -111,11 +112,15 @@ def create_app(
     )
     rates = Rates(rate=settings.rate, quota=settings.quota)
     memory = Memory(settings.max_bytes_in_flight)
-    decoder = Decoder(image_pixels=settings.max_image_pixels, upload_pixels=settings.max_upload_pixels)
+    decoder = Decoder(
+        image_pixels=settings.max_image_pixels, upload_pixels=settings.max_upload_pixels, memory=memory
+    )
     queue = settings.queue()
     services = app.state.services = Services(
         settings, registry, engine, memory, rates, telemetry, decoder, queue
     )
+    if settings.drift_share > 0.0:
+        telemetry.drift = DriftMonitor(registry.find, share=settings.drift_share)
     scrape.watch(telemetry.metrics, services)
     # Routes are tried in this order.
     made = (jobs, job_events, datasets, reports)

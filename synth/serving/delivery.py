@@ -143,6 +143,7 @@ async def encoded(
 
 def encode(services: Services, form: Form, encoder: Encoder, batch: Batch) -> bytes:
     """``encoder.part``, measured."""
+    services.telemetry.made(batch)
     with services.telemetry.encoding(form.name):
         return encoder.part(batch)
 

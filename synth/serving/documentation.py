@@ -135,6 +135,8 @@ def _problem(status: int) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": MEANINGS[status], "content": {MEDIA_TYPE: content}}
     if status in (429, 503):
         answer["headers"] = {"Retry-After": header("Seconds to wait.", "integer")}
+    if status == 408:
+        answer["headers"] = {"Connection": header("close: the rest of the body is not read.")}
     if status == 401:
         answer["headers"] = {"WWW-Authenticate": header('Bearer realm="synth".')}
     return answer

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from synth.jobs import Job, State
 from synth.jobs.bodies import JobBody
-from synth.jobs.kinds import KINDS, get_kind
+from synth.jobs.kinds import DATASET_KINDS, KINDS, get_kind
 from synth.jobs.records import ID_PATTERN
 from synth.serving.documentation import problems
 from synth.text import closest
@@ -78,6 +78,13 @@ class JobList(BaseModel):
     next: int | None = Field(description="The cursor of the next page; null on the last one.")
 
 
+class Removal(BaseModel):
+    """A job that is there no more."""
+
+    id: str
+    removed: bool = Field(description="Just now; false if there was no such job.")
+
+
 def summary(job: Job) -> JobSummary:
     """The job for a list."""
     return JobSummary(
@@ -100,7 +107,7 @@ def view(job: Job) -> JobView:
     return JobView(
         **dict(summary(job)),
         result=None if job.result is None else dict(job.result),
-        archive=f"/v1/datasets/{job.id}/archive" if done and job.kind == "generate" else None,
+        archive=f"/v1/datasets/{job.id}/archive" if done and job.kind in DATASET_KINDS else None,
         report=f"/v1/reports/{job.id}" if done and job.kind == "evaluate" else None,
         request=dict(job.body),
         pinned=dict(job.pinned),
@@ -137,12 +144,14 @@ def body_types() -> list[type[JobBody]]:
 
 
 def job_problems(
-    *statuses: Literal[400, 404, 406, 413, 415, 416, 422, 500, 503, 507],
+    *statuses: Literal[400, 404, 406, 409, 413, 415, 416, 422, 500, 503, 507],
 ) -> dict[int | str, Any]:
     """``responses`` of a route about jobs."""
     answers = problems(*statuses)
     if 404 in answers:
         answers[404]["description"] = "There is no such job, or not what is asked for of it."
+    if 409 in answers:
+        answers[409]["description"] = "The job waits or runs."
     if 503 in answers:
         answers[503]["description"] = "The data base is locked, or too many jobs wait. Come back later."
     if 507 in answers:

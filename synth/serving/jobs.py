@@ -11,15 +11,16 @@ from fastapi import APIRouter, Body, Query, Request, Response
 from synth.artifacts import Store
 from synth.errors import NotFoundError
 from synth.jobs import Job, State
-from synth.jobs.bodies import JobBody
 from synth.jobs.folder import JobFolder
 from synth.jobs.kinds import KINDS, get_kind
+from synth.jobs.removal import remove_job
 from synth.serving.authentication import client_of
 from synth.serving.documentation import header, reference
 from synth.serving.job_views import (
     JobId,
     JobList,
     JobView,
+    Removal,
     body_types,
     job_problems,
     read_body,
@@ -35,6 +36,15 @@ _EXAMPLES: dict[str, Any] = {
     "generate": {
         "summary": "A data set of 50,000 images",
         "value": {"kind": "generate", "model": "fashion", "count": 50_000, "seed": 7, "format": "webdataset"},
+    },
+    "translate": {
+        "summary": "Variations of the images that another job has made",
+        "value": {
+            "kind": "translate",
+            "model": "fashion",
+            "dataset": "winter-coats",
+            "parameters": {"strength": 2.0},
+        },
     },
     "train": {
         "summary": "A generator trained for ten minutes",
@@ -128,8 +138,19 @@ async def cancel_job(id: JobId, services: InjectedServices) -> JobView:
 
 @router.delete("/{id}", responses=job_problems(404, 422, 500, 503, 507))
 async def delete_job(id: JobId, services: InjectedServices) -> JobView:
-    """The same as cancel: nothing that a job has made is deleted."""
+    """The same as cancel: nothing that a job has made is deleted; remove does that."""
     return view(await asyncio.to_thread(services.jobs.cancel, id))
+
+
+@router.post("/{id}/remove", responses=job_problems(409, 422, 500, 503, 507))
+async def remove_one(id: JobId, services: InjectedServices) -> Removal:
+    """Remove a job that has ended, with the data set or training state that it made.
+
+    A model that it published stays. Sent again, it changes nothing. What waits or runs has to be cancelled
+    first.
+    """
+    removed = await asyncio.to_thread(remove_job, services.jobs, services.settings, id)
+    return Removal(id=id, removed=removed)
 
 
 @router.post("/{id}/retry", responses=job_problems(404, 422, 500, 503, 507))
@@ -165,9 +186,11 @@ async def _make(
     queue, settings = services.jobs, services.settings
     pinned: dict[str, Any] = {}
     if await asyncio.to_thread(_existing, services, id) is None:
-        _check_count(body, settings.max_images_per_job)
+        _check_count(body.images, settings.max_images_per_job)
         pinned = await asyncio.to_thread(body.pin, Store(settings.store), queue)
-        services.rates.take_images(request.scope, body.images)
+        images = pinned.get("count", body.images)
+        _check_count(images, settings.max_images_per_job)
+        services.rates.take_images(request.scope, images)
     job, new = await asyncio.to_thread(
         queue.create,
         id,
@@ -190,10 +213,10 @@ def _existing(services: Services, id: str) -> Job | None:
         return None
 
 
-def _check_count(body: JobBody, limit: int) -> None:
-    if body.images > limit:
+def _check_count(images: int, limit: int) -> None:
+    if images > limit:
         raise TooLargeError(
-            f"{body.images:,} images were asked for, and one job may make {limit:,}. Make several jobs "
+            f"{images:,} images were asked for, and one job may make {limit:,}. Make several jobs "
             f"with one seed and start 0, {limit}, {2 * limit}, ...: together they are the same images."
         )
 

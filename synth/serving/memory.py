@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,7 +10,7 @@ from synth.errors import OverloadError
 
 
 class Memory:
-    """What uploads and answers may take together, until the last byte is sent; for one event loop.
+    """What uploads and answers may take together, until the last byte is sent; for any thread.
 
     Not counted is what a client left behind that went away: the batch that the engine is at, at most.
     """
@@ -19,6 +20,7 @@ class Memory:
         self.limit = limit
         self.used = 0
         """Bytes that are held at this moment."""
+        self._lock = threading.Lock()
 
     @contextmanager
     def reserve(self, size: int) -> Iterator[Reservation]:
@@ -34,19 +36,21 @@ class Memory:
             reservation.resize(0)
 
     def _take(self, size: int) -> None:
-        if self.used + size > self.limit:
-            raise OverloadError(
-                f"What is being received, made and sent takes {self.used:,} of {self.limit:,} bytes, and "
-                f"this may take {size:,} more. Try again later, or with fewer images."
-            )
-        self.used += size
+        with self._lock:
+            if self.used + size > self.limit:
+                raise OverloadError(
+                    f"What is being received, made and sent takes {self.used:,} of {self.limit:,} bytes, and "
+                    f"this may take {size:,} more. Try again later, or with fewer images."
+                )
+            self.used += size
 
     def _give(self, size: int) -> None:
-        self.used -= size
+        with self._lock:
+            self.used -= size
 
 
 class Reservation:
-    """Bytes that one upload or answer holds."""
+    """Bytes that one upload, image or answer holds; for one thread at a time."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory

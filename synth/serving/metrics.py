@@ -7,7 +7,7 @@ registry know anyway is read when somebody asks (``read``); only what would be l
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, ParamSpec, TypeVar
 
 from prometheus_client import (
@@ -35,8 +35,10 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 _SAMPLES = tuple(float(2**power) for power in range(13))
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-Reading = Callable[[], float] | Callable[[], Mapping[str, float]]
-"""A number, or one for each value of a label."""
+Reading = (
+    Callable[[], float] | Callable[[], Mapping[str, float]] | Callable[[], Mapping[tuple[str, ...], float]]
+)
+"""A number, or one for each value of a label, or for several labels together."""
 
 
 class Metrics:
@@ -130,13 +132,19 @@ class Metrics:
         return counted
 
     def read(
-        self, kind: Literal["gauge", "counter"], name: str, about: str, read: Reading, label: str = ""
+        self,
+        kind: Literal["gauge", "counter"],
+        name: str,
+        about: str,
+        read: Reading,
+        label: str | Sequence[str] = (),
     ) -> None:
         """Show what ``read`` returns whenever the metrics are asked for.
 
-        With ``label``, ``read`` returns a number for each of its values, of which there must be few.
+        With ``label``, ``read`` returns a number for each of its values, of which there must be few; with
+        several labels, for tuples of theirs.
         """
-        self._readings.add(kind, name, about, read, label)
+        self._readings.add(kind, name, about, read, [label] if isinstance(label, str) else list(label))
 
     def text(self) -> bytes:
         """All of them in Prometheus' text format."""
@@ -150,11 +158,11 @@ class _Readings(Collector):
         self._all: list[Callable[[], GaugeMetricFamily | CounterMetricFamily]] = []
         registry.register(self)
 
-    def add(self, kind: str, name: str, about: str, read: Reading, label: str) -> None:
+    def add(self, kind: str, name: str, about: str, read: Reading, labels: list[str]) -> None:
         family = GaugeMetricFamily if kind == "gauge" else CounterMetricFamily
 
         def made() -> GaugeMetricFamily | CounterMetricFamily:
-            metric = family(name, about, labels=[label] if label else [])
+            metric = family(name, about, labels=labels)
             for values, number in _labelled(read()):
                 metric.add_metric(values, number)
             return metric
@@ -166,7 +174,11 @@ class _Readings(Collector):
             yield made()
 
 
-def _labelled(value: float | Mapping[str, float]) -> Iterable[tuple[list[str], float]]:
+def _labelled(
+    value: float | Mapping[str, float] | Mapping[tuple[str, ...], float],
+) -> Iterable[tuple[list[str], float]]:
     if isinstance(value, Mapping):
-        return [([name], number) for name, number in value.items()]
+        return [
+            ([names] if isinstance(names, str) else list(names), number) for names, number in value.items()
+        ]
     return [([], value)]

@@ -13,7 +13,7 @@ from synth.errors import (
     SynthError,
     UsageError,
 )
-from synth.jobs.queue import JobMismatchError
+from synth.jobs.queue import JobActiveError, JobMismatchError
 from synth.serving.authentication import UnauthorizedError
 from synth.serving.guard import ForeignOriginError, MisdirectedError
 from synth.serving.keys import KeyFileError
@@ -81,6 +81,10 @@ EXAMPLES: list[tuple[type[SynthError], str]] = [
         "further hosts with SYNTH_ALLOWED_HOSTS, or make keys with synth keys create.",
     ),
     (UsageError, "/count: Input should be greater than or equal to 1, not 0."),
+    (
+        JobActiveError,
+        "The job winter-coats is running. Cancel it, wait until it has stopped, and remove it then.",
+    ),
     (
         JobMismatchError,
         "The job winter-coats was asked for with another body. Repeat that body, or choose another id.",

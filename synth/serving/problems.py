@@ -135,6 +135,9 @@ async def _synth_error(request: Request, error: Exception) -> Response:
 def synth_problem(request: Request, error: SynthError, headers: Mapping[str, str] | None = None) -> Response:
     """An error of ours as a response, for middleware, whose errors no handler sees."""
     headers = dict(headers or {})
+    if error.status == HTTPStatus.REQUEST_TIMEOUT:
+        # The rest of the body may still come, and must not be read as the next request (RFC 9110, 15.5.9).
+        headers["Connection"] = "close"
     if isinstance(error, OverloadError):
         headers["Retry-After"] = str(error.retry_after_seconds)
     return problem_response(

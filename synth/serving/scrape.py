@@ -71,6 +71,22 @@ def watch(metrics: Metrics, services: Services) -> None:
     read("gauge", "synth_jobs", "Jobs by state.", lambda: _jobs(services), label="state")
     read("gauge", "synth_models_loaded", "Models in memory.", lambda: len(registry.loaded))
     read("gauge", "synth_model_bytes", "Memory of a loaded model.", lambda: registry.loaded, label="model")
+    drift = services.telemetry.drift
+    if drift is not None:
+        read(
+            "gauge",
+            "synth_drift",
+            "Population stability index of images made or sent against those that the model was trained on.",
+            drift.drift,
+            label=("model", "what", "statistic"),
+        )
+        read(
+            "gauge",
+            "synth_drift_images",
+            "Images that the drift was measured on.",
+            drift.images,
+            label=("model", "what"),
+        )
 
 
 def _jobs(services: Services) -> Mapping[str, float]:

@@ -39,6 +39,8 @@ class ServerSettings(JobSettings):
     """json: a line of JSON on stderr for each request, warning and error; auto: unless that is a terminal."""
     tracing: bool | None = None
     """Send traces by OpenTelemetry; None: if there is OTEL_EXPORTER_OTLP_ENDPOINT to send them to."""
+    drift_share: float = Field(default=0.01, ge=0, le=1, allow_inf_nan=False)
+    """Share of the time that is spent on comparing images with those that models were trained on; 0: none."""
     allowed_hosts: str = ""
     """Names, separated by commas, that the header Host may have on loopback without keys."""
     allowed_origins: str = ""
@@ -62,7 +64,7 @@ class ServerSettings(JobSettings):
     """Of each image in an upload."""
     max_image_pixels: int = Field(default=2**24, ge=1)
     """Width x height of each image in an upload. Decoding takes up to 17 bytes for each pixel, in up to four
-    threads at once."""
+    threads at once; they count towards max_bytes_in_flight."""
     max_upload_pixels: int = Field(default=2**28, ge=1)
     """Width x height of all images in an upload together: what decoding them may cost."""
     upload_seconds: float = Field(default=120.0, gt=0)

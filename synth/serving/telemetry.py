@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastapi.telemetry import TelemetryConfig
+from torch import Tensor
 
+from synth.batch import Batch
 from synth.errors import ConfigError
+from synth.serving.drift import DriftMonitor
 from synth.serving.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ class Telemetry:
     def __init__(self, metrics: Metrics | None = None, tracer: Tracer | None = None) -> None:
         self.metrics = metrics or Metrics()
         self.tracer = tracer
+        self.drift: DriftMonitor | None = None
+        """Set by an application that compares images with those that its models were trained on."""
 
     def here(self) -> Trace | None:
         """The trace of the request that calls this; None without tracing."""
@@ -63,8 +68,20 @@ class Telemetry:
         if self.tracer is not None:
             self.tracer.encoding(form, began, ended)
 
+    def made(self, batch: Batch) -> None:
+        """These images are on their way to a client."""
+        if self.drift is not None:
+            self.drift.seen("made", batch.fingerprint.model, batch.images, batch.labels)
+
+    def sent(self, model: str, images: Tensor) -> None:
+        """These images, in the shape of the model NAME@VERSION, came from a client."""
+        if self.drift is not None:
+            self.drift.seen("sent", model, images)
+
     async def shut_down(self) -> None:
         """Send what has not been sent."""
+        if self.drift is not None:
+            await asyncio.to_thread(self.drift.close)
         if self.tracer is not None:
             await asyncio.to_thread(self.tracer.shut_down)
 

@@ -153,6 +153,8 @@ async def translate(
             held.grow(body.count * image.channels * image.height * image.width)
             decoding = services.decoder.decode(form.files, image, body.fit, field=FILES)
             images = await unless_gone(request.receive, decoding)
+            if images is not None:
+                services.telemetry.sent(lease.artifact.manifest.reference, images)
     if images is None:
         raise MalformedBodyError("The client went away before its images were decoded.")
     order = Order(

@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import Literal
 
@@ -25,7 +26,7 @@ from synth.data.decode import check_size, decode
 from synth.data.images import fit
 from synth.errors import UnreadableError, UsageError
 from synth.machine import worker_threads
-from synth.serving.memory import Reservation
+from synth.serving.memory import Memory, Reservation
 from synth.serving.multipart import File, Form, FormLimits, FormReader, MalformedBodyError
 from synth.serving.problems import TooLargeError
 from synth.serving.settings import ServerSettings
@@ -39,6 +40,8 @@ FORMATS = ("JPEG", "PNG", "WEBP")
 _MOST_THREADS = 4
 _BLOCK = 16
 """Files that a thread decodes before it is the next request's turn."""
+_BYTES_PER_PIXEL = 17
+"""That decoding takes at the most: 16-bit colour with transparency, turned upright and laid over white."""
 _NAMED = 10
 """Files at fault after which no more are looked at."""
 
@@ -97,8 +100,14 @@ async def read_form(
 class Decoder:
     """Decodes the images of uploads in a few threads that all requests share, in turns."""
 
-    def __init__(self, *, image_pixels: int, upload_pixels: int) -> None:
-        """``image_pixels``: the most of one image. ``upload_pixels``: of one request."""
+    def __init__(self, *, image_pixels: int, upload_pixels: int, memory: Memory | None = None) -> None:
+        """
+        Args:
+            image_pixels: the most of one image.
+            upload_pixels: of one request.
+            memory: what the images that are being decoded are counted in; None: in none.
+        """
+        self._memory = memory or Memory(_MOST_THREADS * _BYTES_PER_PIXEL * image_pixels)
         self._image_pixels, self._upload_pixels = image_pixels, upload_pixels
         self._threads = min(_MOST_THREADS, worker_threads())
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="decode")
@@ -107,14 +116,16 @@ class Decoder:
         """uint8 [N, C, H, W]: the files (at least one) in the shape of a model's images.
 
         Colour becomes grey, or grey is repeated, as in training. If the caller is cancelled, no more than
-        what is being decoded is finished. It takes N x C x H x W bytes besides the files.
+        what is being decoded is finished. It takes N x C x H x W bytes besides the files, which the caller
+        counts; what each thread needs for the image that it is at is counted here.
 
         Raises:
             RequestValidationError: files that are no images of ``FORMATS``, damaged, animated, too large, or,
                 without ``fit``, of another size; ``field`` and their numbers say which.
-            TooLargeError: the images have too many pixels together.
+            TooLargeError: the images have too many pixels together, or one has too many for the whole memory.
+            OverloadError: there is no memory left to decode them in.
         """
-        job = _Job(files, image, fit, self._image_pixels, self._upload_pixels)
+        job = _Job(files, image, fit, self._image_pixels, self._upload_pixels, self._memory)
         blocks = iter(range(0, len(files), _BLOCK))
         loop = asyncio.get_running_loop()
 
@@ -142,7 +153,13 @@ class _Job:
     """The images of one request. ``decode`` may run in several threads."""
 
     def __init__(
-        self, files: Sequence[File], image: ImageInfo, fit: Fit | None, image_pixels: int, upload_pixels: int
+        self,
+        files: Sequence[File],
+        image: ImageInfo,
+        fit: Fit | None,
+        image_pixels: int,
+        upload_pixels: int,
+        memory: Memory,
     ) -> None:
         self.images = np.empty((len(files), image.channels, image.height, image.width), dtype=np.uint8)
         self.failures: dict[int, str] = {}
@@ -151,6 +168,7 @@ class _Job:
         self._files, self._image, self._fit = files, image, fit
         self._image_pixels, self._upload_pixels = image_pixels, upload_pixels
         self._left = upload_pixels
+        self._memory = memory
         self._lock = threading.Lock()
 
     def decode(self, begin: int) -> None:
@@ -167,15 +185,17 @@ class _Job:
         """uint8 [C, H, W], or [1, H, W] for grey."""
         if content.startswith(b"\xff\xd8") and any(islice(_SCAN.finditer(content), _MOST_SCANS, None)):
             raise UnreadableError(f"has more than {_MOST_SCANS} scans; save it anew")
-        pixels = decode(content, formats=FORMATS, check=self._check, animated=False).pixels
-        image = self._image
-        size = image.height, image.width
-        if self._fit is None and pixels.shape[:2] != size:
-            raise self._misfit(*pixels.shape[:2])
-        return fit(pixels, size, image.channels).transpose(2, 0, 1)
+        with self._memory.reserve(0) as held:
+            check = partial(self._check, held)
+            pixels = decode(content, formats=FORMATS, check=check, animated=False).pixels
+            image = self._image
+            size = image.height, image.width
+            if self._fit is None and pixels.shape[:2] != size:
+                raise self._misfit(*pixels.shape[:2])
+            return fit(pixels, size, image.channels).transpose(2, 0, 1)
 
-    def _check(self, width: int, height: int) -> None:
-        """By the header: nothing has been decoded yet."""
+    def _check(self, held: Reservation, width: int, height: int) -> None:
+        """By the header: nothing has been decoded yet. ``held`` grows by what decoding may take."""
         image = self._image
         check_size(width, height, self._image_pixels)
         # Either way round: the picture may have been taken with the camera on its side.
@@ -188,6 +208,13 @@ class _Job:
                     f"The images have more than {self._upload_pixels:,} pixels together, the most that one "
                     "request may have. Send fewer at a time, or smaller ones."
                 )
+        needed = _BYTES_PER_PIXEL * width * height
+        if needed > self._memory.limit:
+            raise TooLargeError(
+                f"Decoding an image of {width} x {height} pixels may take {needed:,} bytes, and all requests "
+                f"together may have {self._memory.limit:,}. Send a smaller one."
+            )
+        held.grow(needed)
 
     def _misfit(self, height: int, width: int) -> UnreadableError:
         return UnreadableError(

@@ -103,6 +103,7 @@ def _environment(settings: ServerSettings) -> dict[str, str]:
         "SYNTH_DATABASE": settings.database or "",
         "SYNTH_JOBS_FOLDER": str(settings.jobs_folder.absolute()),
         "SYNTH_LEASE_SECONDS": str(settings.lease_seconds),
+        "SYNTH_JOBS_KEEP_DAYS": "" if settings.jobs_keep_days is None else str(settings.jobs_keep_days),
     }
     return {**os.environ, **settled}
 

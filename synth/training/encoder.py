@@ -85,7 +85,7 @@ class EncoderModule(FamilyModule):
         dimensions = cast(Encoder, self.network).dimensions
         self.head = _head(recipe, dimensions)
         for network in (self.network, self.average):
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network.to(memory_format=torch.channels_last)
         self._bank = _Bank.empty()
 
     def network_config(self) -> NetworkConfig:
@@ -160,6 +160,11 @@ class EncoderModule(FamilyModule):
                 value=spread.relative, how=f"standard deviation of features over their length; {how}"
             ),
         }
+
+    def watch(self, images: ImageSet) -> Mapping[str, float]:
+        accuracy = self._knn(images, "validation images").value
+        figures = {"effective_rank": self._bank.spread.effective_rank}
+        return figures if accuracy is None else {**figures, "knn_accuracy": accuracy}
 
     def _knn(self, images: ImageSet, kind: str) -> Metric:
         bank = self._bank

@@ -16,12 +16,14 @@ from synth.artifacts import Artifact, Draft, ImageInfo, Metric, Store, check_nam
 from synth.data import LARGEST_OWN_SIDE, ImageSet, load_images, open_source, require_images
 from synth.data.locations import absolute_spec
 from synth.errors import ConfigError, NotFoundError, ResumeError
+from synth.evaluation.reference import Reference
 from synth.families import get_family
 from synth.models.program import ImageShape
 from synth.sampling import resolve_device, resolve_precision
 from synth.text import brief, plural, some
 from synth.training.batches import KeyedBatches
 from synth.training.budget import Budget
+from synth.training.curves import Curves
 from synth.training.log import RunLog
 from synth.training.loop import Interruption, Loop
 from synth.training.module import FamilyModule
@@ -146,13 +148,31 @@ def _check_resumable(
             "run without --resume."
         )
     length = ("minutes", "images_seen")
-    if run.finished and all(getattr(stored, field) == getattr(recipe, field) for field in length):
-        try:
-            return store.find(record["artifact"])
-        except NotFoundError:
-            pass  # removed, or published in another store: what was saved is published again
-    run.update(recipe=recipe.model_dump(mode="json"), artifact=None)
+    if all(getattr(stored, field) == getattr(recipe, field) for field in length):
+        artifact = _published(run, record, store)
+        if artifact is not None:
+            return artifact
+    run.update(recipe=recipe.model_dump(mode="json"), artifact=None, publishing=None)
     return None
+
+
+def _published(run: Run, record: Mapping[str, Any], store: Store) -> Artifact | None:
+    """What the run has published; None if nothing, or if it was removed or lies in another store."""
+    reference, digest = record.get("artifact"), None
+    if reference is None and record.get("publishing") is not None:
+        # Killed while it published: that was the last thing it said.
+        reference, digest = record["publishing"]
+    if reference is None:
+        return None
+    try:
+        artifact = store.find(reference)
+    except NotFoundError:
+        return None
+    if digest is not None:
+        if artifact.manifest.digest != digest:  # it never appeared, and the number is another one's
+            return None
+        run.update(artifact=reference, publishing=None)
+    return artifact
 
 
 def _train(
@@ -184,7 +204,8 @@ def _train(
     interruption = Interruption(run, f"Go on with: synth train {module.family} --name {name} --resume")
     with RunLog(run.path, budget.images_seen) as log, interruption.listening():
         if budget.progress < 1.0:
-            loop = Loop(run, training, budget, log, tell, interruption, save_seconds, saved)
+            curves = Curves(validation)
+            loop = Loop(run, training, budget, log, tell, interruption, save_seconds, saved, curves)
             _run_trainer(
                 module,
                 KeyedBatches(training, recipe.batch_size, recipe.seed, budget.images_seen),
@@ -200,8 +221,8 @@ def _train(
             log.figures(budget.images_seen, measured)
             for warning in module.warnings(metrics):
                 tell.note(warning)
-        artifact = _publish(recipe, module, training, budget, metrics, name, store, tell)
-        run.update(artifact=artifact.manifest.reference)
+        artifact = _publish(run, recipe, module, training, budget, metrics, name, store, tell)
+        run.update(artifact=artifact.manifest.reference, publishing=None)
         return artifact
 
 
@@ -244,6 +265,7 @@ def _run_trainer(
 
 
 def _publish(
+    run: Run,
     recipe: Recipe,
     module: FamilyModule,
     training: ImageSet,
@@ -272,6 +294,8 @@ def _publish(
         pixel_std=pixel_std,
         metrics=dict(metrics),
         preview=module.preview(),
+        statistics=Reference.of(training.images, training.class_counts, seed=recipe.seed).model_dump(),
+        announce=lambda reference, digest: run.update(publishing=[reference, digest]),
     )
     artifact = store.publish(draft, name)
     tell.note(

@@ -19,6 +19,7 @@ from synth.data import ImageSet
 from synth.errors import InterruptedRunError, NonFiniteError
 from synth.training.batches import TrainingBatch
 from synth.training.budget import Budget
+from synth.training.curves import Curves
 from synth.training.log import RunLog
 from synth.training.module import FamilyModule
 from synth.training.reporter import Reporter
@@ -109,7 +110,9 @@ class Loop(lightning.Callback):
         interruption: Interruption,
         save_seconds: float,
         saved: dict[str, Any] | None,
+        curves: Curves | None = None,
     ) -> None:
+        self._curves = curves
         self.run, self.images, self.budget, self.run_log = run, images, budget, run_log
         self.reporter, self.interruption, self.save_seconds = reporter, interruption, save_seconds
         self._saved = saved
@@ -215,6 +218,8 @@ class Loop(lightning.Callback):
             folder.mkdir(exist_ok=True)
             picture.save(folder / f"{self.budget.images_seen:09d}.png")
         self.run_log.picture(self.budget.images_seen, "preview", np.asarray(picture.convert("RGB")))
+        if self._curves is not None:
+            self.run_log.figures(self.budget.images_seen, self._curves.measure(module))
 
 
 def _ours(module: lightning.LightningModule) -> FamilyModule:

@@ -20,7 +20,7 @@ from synth.families import get_family
 from synth.models.program import ImageShape, NetworkConfig
 from synth.sampling.device import DTYPES
 from synth.training.batches import TrainingBatch
-from synth.training.preview import samples
+from synth.training.preview import preview
 from synth.training.recipe import Recipe
 
 _MOST_GRADIENT_NORM = 1.0
@@ -74,6 +74,13 @@ class FamilyModule(lightning.LightningModule):
     def learnt(self) -> list[nn.Parameter]:
         """The weights that the optimiser moves: those of the network."""
         return [weight for weight in self.network.parameters() if weight.requires_grad]
+
+    def watch(self, images: ImageSet) -> Mapping[str, float]:
+        """Figures of ``average`` on validation images that are worth a curve: cheap ones, asked now and then.
+
+        Called after ``complete``. A family that has none has no curves.
+        """
+        return {}
 
     def training_step(self, batch: TrainingBatch, _: int) -> Tensor:
         images = batch.images.to(torch.float32) / 127.5 - 1.0
@@ -136,4 +143,4 @@ class GeneratorModule(FamilyModule):
     """A generator in training; its picture is a grid of samples."""
 
     def preview(self) -> Image.Image:
-        return samples(self.average, self.family, self.classes, self.device)
+        return preview(self)

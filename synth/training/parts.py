@@ -28,9 +28,9 @@ def split(images: ImageSet, share: float) -> Parts:
         alone = ~np.isin(labels[validation], labels[train])
         train = np.sort(np.concatenate([train, validation[alone]]))
         validation = validation[~alone]
+    if not len(validation) or not len(train):  # of images that are all equal, both would be on one side
+        return Parts(images, images, "training images, since none could be kept back")
     training = images.subset(train)
-    if not len(validation):
-        return Parts(training, training, "training images, since none could be kept back")
     return Parts(training, images.subset(validation), "validation images")
 
 

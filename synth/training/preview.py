@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor
 
 from synth.data.grid import grid
 from synth.families import get_family
@@ -12,20 +14,28 @@ from synth.models.program import Program
 from synth.sampling.execution import to_uint8
 from synth.sampling.noise import draw_noise
 
+if TYPE_CHECKING:  # modules show themselves by way of this
+    from synth.training.module import FamilyModule
+
 _COLUMNS = 10
 _MOST_ROWS = 10
 _SEED = 0
 
 
 @torch.inference_mode()
-def samples(network: nn.Module, family: str, classes: int, device: torch.device) -> Image.Image:
-    """Samples of a generator: always the same keys, one row for each of up to 10 classes."""
-    program: Program = get_family(family).load("program")(network)
-    rows = min(classes, _MOST_ROWS) if classes else 4
-    index = torch.arange(rows * _COLUMNS, device=device)
-    labels = index // _COLUMNS if classes else None
+def preview(module: FamilyModule) -> Image.Image:
+    """Samples of the averaged weights: always the same keys, one row for each of up to 10 classes."""
+    rows = min(max(module.classes, 1), _MOST_ROWS) if module.classes else 4
+    index = torch.arange(rows * _COLUMNS, device=module.device)
+    return grid(samples(module, index, index // _COLUMNS if module.classes else None), _COLUMNS)
+
+
+@torch.inference_mode()
+def samples(module: FamilyModule, index: Tensor, labels: Tensor | None) -> Tensor:
+    """uint8 [N, C, H, W] on the CPU: what the averaged weights make of these keys and labels, int64 [N]."""
+    program: Program = get_family(module.family).load("program")(module.average)
     parameters = {parameter.name: parameter.default for parameter in program.parameters}
     state = program.begin(draw_noise(program.noise, _SEED, index), labels, parameters)
     for i in range(program.steps(parameters)):
         state = program.step(i, state, labels, parameters)
-    return grid(to_uint8(program.image(state)).cpu(), _COLUMNS)
+    return to_uint8(program.image(state)).cpu()

@@ -101,6 +101,18 @@ class VAEModule(GeneratorModule):
 
     @torch.inference_mode()
     def measure(self, images: ImageSet, kind: str) -> Mapping[str, Metric]:
+        figures = self.watch(images)
+        how = f"{len(images)} {kind}, averaged weights"
+        return {
+            "reconstruction_rmse": Metric(
+                value=figures["reconstruction_rmse"],
+                how=f"root mean squared error, pixels in [0, 1]; {how}",
+            ),
+            "kl_nats": Metric(value=figures["kl_nats"], how=f"posterior to unit prior, mean; {how}"),
+        }
+
+    @torch.inference_mode()
+    def watch(self, images: ImageSet) -> Mapping[str, float]:
         means, log_variances = self._encode(images)
         errors = []
         for at in range(0, len(images), _CHUNK):
@@ -110,13 +122,9 @@ class VAEModule(GeneratorModule):
                 output = cast(VAE, self.average).decoder(means[rows].to(real), labels)
             errors.append((output.float() - real).square().mean(dim=(1, 2, 3)).cpu())
         kl = 0.5 * (means.square() + log_variances.exp() - 1.0 - log_variances).sum(dim=1)
-        how = f"{len(images)} {kind}, averaged weights"
         return {
-            "reconstruction_rmse": Metric(
-                value=float(torch.cat(errors).mean().sqrt()) / 2,
-                how=f"root mean squared error, pixels in [0, 1]; {how}",
-            ),
-            "kl_nats": Metric(value=float(kl.mean()), how=f"posterior to unit prior, mean; {how}"),
+            "reconstruction_rmse": float(torch.cat(errors).mean().sqrt()) / 2,
+            "kl_nats": float(kl.mean()),
         }
 
     def _encode(self, images: ImageSet) -> tuple[Tensor, Tensor]:

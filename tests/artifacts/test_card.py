@@ -4,6 +4,8 @@ import sys
 
 import yaml
 
+from synth.artifacts import Metric
+
 
 def published(store, draft, **changes):
     return store.publish(type(draft)(**{**vars(draft), **changes}), "pets")
@@ -59,3 +61,15 @@ def test_a_store_is_listed_without_loading_torch(store, draft):
         [sys.executable, "-c", code, str(store.root)], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["pets@1", "False"]
+
+
+def test_the_readme_of_an_encoder_says_how_to_use_features_and_what_was_not_measured(store, draft):
+    metrics = {"knn_accuracy": Metric(value=None, how="not measured: the images have no labels")}
+    artifact = published(store, draft, family="encoder", metrics=metrics)
+    text = (artifact.path / "README.md").read_text()
+    assert 'open_extractor("pets@1")' in text
+    assert "synth generate" not in text
+    assert "| knn\\_accuracy | not measured | not measured: the images have no labels |" in text
+    assert yaml.safe_load(text.split("---")[1])["pipeline_tag"] == "image-feature-extraction"
+    assert artifact.card.as_dict()["metrics"]["knn_accuracy"]["value"] is None
+    assert not artifact.generates

@@ -90,11 +90,16 @@ class Gate:
 
 
 def make_artifact(
-    store: Store, name: str, *, classes: list[str] | None = CLASSES, channels: int = 1
+    store: Store,
+    name: str,
+    *,
+    classes: list[str] | None = CLASSES,
+    channels: int = 1,
+    family: str = "vae",
 ) -> Artifact:
     """A next version of ``name`` with 4 x 6 images; each version has other weights."""
     draft = Draft(
-        family="vae",
+        family=family,
         network={},
         image=ImageInfo(channels=channels, height=4, width=6),
         classes=classes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import itertools
 import tarfile
@@ -167,3 +168,79 @@ def test_a_data_set_that_lost_a_file_breaks_off_instead_of_lying(url, client, sy
 def test_a_damaged_manifest_is_the_servers_fault(url, client, synth_home):
     (synth_home / "jobs" / "mine" / "dataset" / "manifest.json").write_text("{")
     assert client.get(url).status_code == 507
+
+
+def test_files_are_listed_page_by_page_with_sizes_and_digests(client, url, synth_home):
+    page = client.get("/v1/datasets/mine", params={"limit": 4}).json()
+    assert (page["id"], page["format"], page["count"], page["total"]) == ("mine", "imagefolder", 9, 10)
+    assert (page["classes"], page["class_counts"], page["archive"]) == (list(CLASSES), [3, 3, 3], url)
+    files = list(page["files"])
+    while page["next"] is not None:
+        page = client.get("/v1/datasets/mine", params={"limit": 4, "cursor": page["next"]}).json()
+        files += page["files"]
+    folder = synth_home / "jobs" / "mine" / "dataset"
+    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert {file["path"] for file in files} == there - {"manifest.json"}
+    assert len(files) == 10
+    for file in files:
+        content = client.get(file["url"]).content
+        assert content == (folder / file["path"]).read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (file["bytes"], file["sha256"])
+    assert client.get("/v1/datasets/mine", params={"cursor": 99}).json()["files"] == []
+
+
+def test_a_file_comes_whole_in_parts_or_not_at_all_if_it_is_known(client, url):
+    file = client.get("/v1/datasets/mine").json()["files"][3]["url"]
+    whole = client.get(file)
+    assert (whole.status_code, whole.headers["Content-Type"]) == (200, "image/png")
+    part = client.get(file, headers={"Range": "bytes=5-9"})
+    assert (part.status_code, part.content) == (206, whole.content[5:10])
+    assert part.headers["Content-Range"] == f"bytes 5-9/{len(whole.content)}"
+    assert client.get(file, headers={"Range": "bytes=99999-"}).status_code == 416
+    tag = whole.headers["ETag"]
+    assert client.get(file, headers={"If-None-Match": tag}).status_code == 304
+    assert client.get(file, headers={"Range": "bytes=5-9", "If-Range": '"x"'}).status_code == 200
+    head = client.head(file)
+    assert (head.headers["Content-Length"], head.content) == (str(len(whole.content)), b"")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../../../keys.json", "..%2f..%2f..%2fsecret.txt", "%2e%2e/%2e%2e/secret.txt", "/etc/passwd",
+        "%2fetc%2fpasswd", "cat%2f..%2fmetadata.jsonl", "%2e%2fmetadata.jsonl", "cat//000000000000.png",
+        "metadata.jsonl%00", "METADATA.JSONL", "cat", "", "secret.txt", "manifest.json",
+    ],
+)  # fmt: skip
+def test_only_what_the_manifest_names_is_served(client, url, synth_home, path):
+    (synth_home / "secret.txt").write_text("secret")
+    (synth_home / "jobs" / "mine" / "dataset" / "secret.txt").write_text("secret")
+    answer = client.get(f"/v1/datasets/mine/files/{path}")
+    assert answer.status_code in (404, 405), answer.text
+    assert "secret\n" not in answer.text
+
+
+def test_a_link_in_place_of_a_file_is_not_followed(client, url, synth_home, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    file = client.get("/v1/datasets/mine").json()["files"][0]
+    path = synth_home / "jobs" / "mine" / "dataset" / file["path"]
+    path.unlink()
+    path.symlink_to(tmp_path / "secret")
+    assert b"secret" not in client.get(file["url"]).content
+
+
+def test_lists_and_files_of_what_has_no_data_set_are_404(client, queue):
+    client.put("/v1/jobs/waiting", json={"kind": "generate", "model": "pets", "count": 9})
+    for path in ("nobody", "waiting", "waiting/files/metadata.jsonl"):
+        assert client.get(f"/v1/datasets/{path}").status_code == 404
+
+
+def test_a_removed_job_has_neither_files_nor_a_name(client, url, synth_home):
+    for removed in (True, False):
+        answer = client.post("/v1/jobs/mine/remove")
+        assert (answer.status_code, answer.json()) == (200, {"id": "mine", "removed": removed})
+    assert client.get(url).status_code == client.get("/v1/jobs/mine").status_code == 404
+    assert list((synth_home / "jobs").iterdir()) == []
+    client.put("/v1/jobs/waiting", json={"kind": "generate", "model": "pets", "count": 9})
+    refused = client.post("/v1/jobs/waiting/remove")
+    assert (refused.status_code, refused.json()["code"]) == (409, "job-active")

@@ -286,3 +286,39 @@ def test_a_store_that_cannot_be_looked_at_for_a_while_goes_on_serving(store, pet
             assert await asked(registry, "pets") == "pets@1"
 
     asyncio.run(scenario())
+
+
+def test_an_encoder_is_listed_but_never_loaded_nor_meant_by_no_name(store, publish):
+    publish(store, "one")
+    publish(store, "features", family="encoder")
+    opener = Opener()
+
+    async def scenario() -> None:
+        async with open_registry(store, opener, preload=["*"]) as registry:
+            registry.start()
+            await until(lambda: not registry.cold)
+            assert [entry.reference for entry in registry.entries()] == ["features@1", "one@1"]
+            assert await asked(registry, None) == "one@1"
+            for ask in (registry.lease("features"), registry.lease("features@1")):
+                with pytest.raises(UsageError, match=r"features@1 is an encoder: .* makes none"):
+                    await ask
+            with pytest.raises(UsageError, match="is an encoder"):
+                registry.find("features")
+
+    asyncio.run(scenario())
+    assert opener.opened == ["one@1"]
+
+
+def test_a_generator_goes_on_serving_when_an_encoder_is_published_under_its_name(store, publish):
+    publish(store, "one")
+    opener = Opener()
+
+    async def scenario() -> None:
+        async with open_registry(store, opener) as registry:
+            assert await asked(registry, "one") == "one@1"
+            publish(store, "one", family="encoder")
+            await registry.refresh()
+            assert await asked(registry, "one") == "one@1"
+
+    asyncio.run(scenario())
+    assert opener.opened == ["one@1"]

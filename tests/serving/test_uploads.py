@@ -21,10 +21,12 @@ from PIL import Image
 from synth.artifacts import ImageInfo
 from synth.data.decode import decode
 from synth.data.images import fit
+from synth.errors import OverloadError
 from synth.serving import ServerSettings
 from synth.serving.body_limit import BodyLimitMiddleware
 from synth.serving.memory import Memory
-from synth.serving.problems import install_problem_handlers
+from synth.serving.multipart import File
+from synth.serving.problems import TooLargeError, install_problem_handlers
 from synth.serving.request_id import RequestIdMiddleware
 from synth.serving.uploads import Decoder, read_form
 
@@ -227,6 +229,29 @@ def test_the_number_of_files_is_limited(send):
 def test_a_client_that_stops_sending_is_408(send):
     answer = send(picture(), end="stuck", upload_seconds=1e-3)
     assert (answer.status, answer.content["code"]) == (408, "upload-timeout")
+    assert answer.headers[b"connection"] == b"close"
+
+
+def test_decoding_takes_its_memory_from_the_budget_and_gives_it_back():
+    image = ImageInfo(channels=3, height=4, width=6)
+
+    def decode_with(limit: int, used: int = 0) -> Memory:
+        memory = Memory(limit)
+        decoder = Decoder(image_pixels=10**6, upload_pixels=10**6, memory=memory)
+        try:
+            with memory.reserve(used):
+                asyncio.run(decoder.decode([File("a.png", PNG)] * 40, image, None, field="images"))
+        finally:
+            decoder.close()
+            assert memory.used == 0
+        return memory
+
+    most = 4 * 17 * 4 * 6
+    decode_with(most)
+    with pytest.raises(OverloadError, match="Try again later"):
+        decode_with(most, used=most - 1)
+    with pytest.raises(TooLargeError, match="Decoding an image of 6 x 4 pixels may take 408 bytes"):
+        decode_with(400)
 
 
 def test_a_client_that_goes_away_leaves_nothing_behind(send):

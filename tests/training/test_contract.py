@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-import synth.training.fitting
 from synth.artifacts import Artifact, Store
 from synth.data import load_images, open_source
-from synth.errors import InterruptedRunError, NonFiniteError
+from synth.errors import InterruptedRunError, NonFiniteError, UsageError
+from synth.evaluation import open_extractor
 from synth.families import FAMILIES, get_family
 from synth.sampling import Sampler
 from synth.sampling.execution import to_uint8
@@ -36,7 +36,16 @@ class Trained:
     source: Path
     artifact: Artifact
     module: Any
-    sampler: Sampler
+    _sampler: list[Sampler] = field(default_factory=list)
+
+    @property
+    def sampler(self) -> Sampler:
+        """Of a generator, made when it is first asked for."""
+        if not get_family(self.family).generates:
+            pytest.skip(f"{self.family} makes no images")
+        if not self._sampler:
+            self._sampler.append(Sampler(self.artifact, device="cpu", precision="32"))
+        return self._sampler[0]
 
 
 @pytest.fixture(
@@ -49,13 +58,12 @@ def trained(request, tiny, tmp_path_factory) -> Trained:
     folder = tmp_path_factory.mktemp("contract")
     source = tiny.source(folder / "toys.npz", size=size, channels=channels, classes=classes)
     modules = []
-    preview = synth.training.fitting.preview
+    module_type = get_family(family).load("module")
+    preview = module_type.preview
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            synth.training.fitting, "preview", lambda module: (modules.append(module), preview(module))[1]
-        )
+        patch.setattr(module_type, "preview", lambda module: (modules.append(module), preview(module))[1])
         artifact = tiny.fit(source, family=family, store=Store(folder / "store"), runs=folder / "runs")
-    return Trained(family, source, artifact, modules[-1], Sampler(artifact, device="cpu", precision="32"))
+    return Trained(family, source, artifact, modules[-1])
 
 
 def distance(first: torch.Tensor, second: torch.Tensor) -> int:
@@ -73,10 +81,34 @@ def test_the_artifact_says_what_it_was_trained_on(trained):
     assert trained.artifact.manifest.network == trained.module.network_config()
 
 
+def test_the_published_weights_are_the_trained_ones(trained):
+    published, own = trained.artifact.weights(), trained.module.average.state_dict()
+    assert published.keys() == own.keys()
+    for name, weight in own.items():
+        assert torch.equal(published[name], weight), name
+    assert (trained.artifact.path / "preview.png").stat().st_size > 0
+
+
+def test_a_family_that_makes_no_images_is_refused_where_images_are_asked_for(trained):
+    if get_family(trained.family).generates:
+        pytest.skip(f"{trained.family} makes images")
+    with pytest.raises(UsageError, match=r"toy@1 is an encoder: .* makes none. Name a generator"):
+        Sampler(trained.artifact, device="cpu")
+
+
+def test_the_published_features_are_the_trained_ones(trained):
+    if trained.family != "encoder":
+        pytest.skip(f"{trained.family} has no features")
+    images = load_images(open_source(trained.source)).images
+    with torch.inference_mode():
+        expected = trained.module.average.eval()(images / 127.5 - 1.0)
+    extractor = open_extractor(trained.artifact.path, device="cpu")
+    torch.testing.assert_close(extractor.features(images), expected, atol=1e-4, rtol=1e-4)
+    assert len(torch.unique(expected, dim=0)) == len(images)
+
+
 def test_the_published_weights_make_what_the_trained_ones_make(trained):
     module, sampler = trained.module, trained.sampler
-    for name, weight in module.average.state_dict().items():
-        assert torch.equal(trained.artifact.weights()[name], weight), name
     batch = sampler.generate(20, seed=5)
     program = get_family(trained.family).load("program")(module.average)
     parameters = {parameter.name: parameter.default for parameter in sampler.parameters}
@@ -135,6 +167,8 @@ def test_reduced_precision_keeps_the_promises(trained, tiny, listen, tmp_path, m
         tiny.fit(trained.source, name="parts", recipe=recipe, reporter=stop, **options)
     parts = tiny.fit(trained.source, name="parts", recipe=recipe, resume=True, **options)
     assert parts.manifest.digest == whole.manifest.digest
+    if not get_family(trained.family).generates:
+        return
     sampler = Sampler(whole, device="cpu", precision="bf16")
     exact = sampler.generate(50, seed=3, mode="exact").images
     assert torch.equal(sampler.generate(9, seed=3, start=11, mode="exact").images, exact[11:20])
@@ -143,7 +177,7 @@ def test_reduced_precision_keeps_the_promises(trained, tiny, listen, tmp_path, m
 
 def test_translations_depend_on_image_and_key_alone(trained):
     sampler = trained.sampler
-    if not hasattr(get_family(trained.family).load("program"), "begin_from"):
+    if not get_family(trained.family).translates:
         pytest.skip(f"{trained.family} makes images from nothing")
     images = load_images(open_source(trained.source))
     labels = None if images.labels is None else images.labels.tolist()

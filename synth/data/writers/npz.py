@@ -42,8 +42,7 @@ def finish(staging: Staging, header: Header, shards: Sequence[ShardRecord]) -> l
         classes=header.classes,
     )
     with zipfile.ZipFile(staging.data / FILE, "w") as archive:
-        grown = ["images", "index"] if header.classes is None else ["images", "labels", "index"]
-        for name in grown:
+        for name in _grown(staging, header, shards):
             with _member(archive, name) as member:
                 _join(staging, name, shards, member)
         for name, value in constants.items():
@@ -51,6 +50,13 @@ def finish(staging: Staging, header: Header, shards: Sequence[ShardRecord]) -> l
                 np.lib.format.write_array(member, value, allow_pickle=False)
     flush([staging.data / FILE])
     return [describe(staging.data, FILE)]
+
+
+def _grown(staging: Staging, header: Header, shards: Sequence[ShardRecord]) -> list[str]:
+    """Names of the arrays that grow with the samples, in the order of the file."""
+    there = {part.path for part in shards[0].parts}
+    names = ("images", "labels", "index", "sources")
+    return [name for name in names if _part(name, shards[0].number) in there]
 
 
 def _join(staging: Staging, name: str, shards: Sequence[ShardRecord], member: IO[bytes]) -> None:

@@ -1,0 +1,121 @@
+"""``synth translate``: a data set of images made from those of a source."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from synth.cli.datasets import (
+    Device,
+    FormatName,
+    ImageFormatName,
+    Model,
+    ModeName,
+    Out,
+    Overwrite,
+    PrecisionName,
+    Quality,
+    Resume,
+    Seed,
+    Settings,
+    ShardSize,
+    Start,
+    StoreFolder,
+    check_choice,
+    parse_parameters,
+    progress_of,
+)
+from synth.cli.output import AsJson
+from synth.errors import UsageError
+
+
+def translate(
+    model: Model,
+    data: Annotated[
+        str,
+        typer.Option("--data", metavar="SOURCE", help="Folder, .npz file or built-in name of the images."),
+    ],
+    out: Out,
+    strength: Annotated[
+        float | None,
+        typer.Option("--strength", help="How far images may leave their originals: --set strength=X."),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels",
+            help="What the images show, if not what their source says (default): a class, any, balanced, or "
+            '"cat=10,dog=30".',
+        ),
+    ] = None,
+    fit: Annotated[
+        str | None,
+        typer.Option(
+            "--fit",
+            help="resize: images of another size than the model's are resized, and cropped at the centre. "
+            "Default: they are refused.",
+        ),
+    ] = None,
+    format_name: FormatName = "imagefolder",
+    image_format: ImageFormatName = "png",
+    quality: Quality = 95,
+    seed: Seed = 0,
+    start: Start = 0,
+    shard_size: ShardSize = 1_000,
+    mode: ModeName = "fast",
+    set_: Settings = None,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Leave out files that cannot be decoded.")
+    ] = False,
+    device: Device = "auto",
+    precision: PrecisionName = "auto",
+    store: StoreFolder = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Translate the images of a source into a labelled data set on disk.
+
+    Every image can be made again from its original, the model's version, the seed and its index.
+    """
+    check_choice(resume, overwrite)
+    parameters = parse_parameters(set_ or [])
+    if strength is not None:
+        if "strength" in parameters:
+            raise UsageError("Use either --strength or --set strength=; not both.")
+        parameters["strength"] = strength
+
+    from synth.artifacts import Store
+    from synth.data import open_source
+    from synth.data.encode import Encoding
+    from synth.data.writers.formats import get_format
+    from synth.offline import make_translation_plan, translate_dataset
+    from synth.sampling import Sampler
+
+    encoding = Encoding(image_format, quality)  # type: ignore[arg-type]  # it checks
+    get_format(format_name, encoding)
+    source = open_source(data, skip_unreadable=skip_unreadable)
+    sampler = Sampler.open(
+        model, store=None if store is None else Store(store), device=device, precision=precision
+    )
+    plan = make_translation_plan(
+        sampler.card,
+        source,
+        labels=labels,
+        fit=fit,  # type: ignore[arg-type]  # it checks
+        seed=seed,
+        start=start,
+        mode=mode,
+        parameters=parameters,
+        format=format_name,
+        shard_size=shard_size,
+        encoding=encoding,
+    )
+    with progress_of(out, "translate") as report:
+        manifest = translate_dataset(
+            sampler, source, plan, out, resume=resume, overwrite=overwrite, progress=report
+        )
+    for note in source.info.notes:
+        typer.echo(note, err=True)
+    typer.echo(manifest.model_dump_json(indent=2) if as_json else str(out))

@@ -1,0 +1,26 @@
+"""The images that a job works on: built in, or made by another job. Imported by workers alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from synth.data.writers import read_manifest
+from synth.errors import NotFoundError
+from synth.jobs.bodies import SourceBody
+from synth.jobs.folder import JobFolder
+from synth.jobs.task import Task
+
+
+def input_of(task: Task, body: SourceBody) -> str | Path:
+    """What ``synth.data.open_source`` takes; NotFoundError where the other job has not made its data set."""
+    if body.dataset is None:
+        assert body.data is not None
+        return body.data
+    folder = JobFolder.of(task.settings.jobs_folder, body.dataset).dataset
+    try:
+        read_manifest(folder)
+    except NotFoundError:
+        raise NotFoundError(
+            f"The job {body.dataset} has not made its data set. Wait until it has succeeded, and try again."
+        ) from None
+    return folder

@@ -10,6 +10,7 @@ import synth
 from synth.cli.check import check
 from synth.cli.config import app as config_app
 from synth.cli.doctor import doctor
+from synth.cli.evaluate import evaluate
 from synth.cli.generate import generate
 from synth.cli.jobs import app as jobs_app
 from synth.cli.keys import app as keys_app
@@ -48,6 +49,7 @@ def _options(
 app.command("train")(train)
 app.command("generate")(generate)
 app.command("split")(split)
+app.command("evaluate")(evaluate)
 app.command("check")(check)
 app.command("translate")(translate)
 app.command("monitor")(monitor)

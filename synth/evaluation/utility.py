@@ -7,6 +7,7 @@ test images of a classifier that has only seen synthetic ones, beside that of on
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,9 @@ _BATCH = 128
 _CHUNK = 1_000
 _RATE = 1.5e-3
 
+Augment = Callable[[Tensor, int, Tensor], Tensor]
+"""Changes float images [N, C, H, W] in [-1, 1], given a seed and the index int64 [N] of each draw."""
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -43,6 +47,8 @@ def train_classifier(
     seed: int,
     images_seen: int = 300_000,
     device: str = "auto",
+    augment: Augment | None = None,
+    width: int = 32,
 ) -> SmallCNN:
     """Train the project's small CNN by cross-entropy with AdamW, warm-up and linear decay.
 
@@ -52,6 +58,8 @@ def train_classifier(
         classes: number of classes.
         seed: of weights, order and dropout.
         images_seen: length of training, the same for every set that is compared.
+        augment: changes each batch anew; an image that comes again has another index.
+        width: of the network; the published figures are those of 32.
 
     Raises:
         SourceError: no images, or smaller than 4 x 4.
@@ -63,19 +71,23 @@ def train_classifier(
     steps = math.ceil(images_seen / _BATCH)
     with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):
         torch.manual_seed(seed)
-        network = SmallCNN(ImageShape(*images.shape[1:]), classes).to(target)
+        network = SmallCNN(ImageShape(*images.shape[1:]), classes, width).to(target)
+        network.to(memory_format=torch.channels_last)
         optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=1e-2, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: min(1.0, (step + 1) / 50) * (1.0 - step / steps)
         )
         order = np.empty(0, dtype=np.int64)
         epoch = 0
-        for _ in range(steps):
-            if len(order) < _BATCH:
+        for step in range(steps):
+            while len(order) < _BATCH:  # a small set is gone through more than once for a batch
                 order = np.concatenate([order, permutation(seed, epoch, _ORDER, len(images))])
                 epoch += 1
             rows, order = torch.from_numpy(order[:_BATCH]), order[_BATCH:]
             batch = images[rows].to(target).float() / 127.5 - 1.0
+            if augment is not None:
+                batch = augment(batch, seed, torch.arange(step * _BATCH, step * _BATCH + len(rows)))
+            batch = batch.contiguous(memory_format=torch.channels_last)
             with torch.autocast(target.type, dtype=dtype, enabled=dtype is not torch.float32):
                 logits = network(batch)
             loss = F.cross_entropy(logits, labels[rows].to(target))
@@ -87,14 +99,23 @@ def train_classifier(
 
 
 @torch.inference_mode()
-def score_classifier(network: SmallCNN, images: Tensor, labels: Tensor) -> Scores:
-    """Accuracy and recall per class on uint8 images [N, C, H, W] with int64 labels [N]."""
+def predict_classifier(network: SmallCNN, images: Tensor) -> Tensor:
+    """Probability of each class, float32 [N, classes] on the CPU, for uint8 images [N, C, H, W]."""
     device = next(network.parameters()).device
     logits = [
-        network(images[at : at + _CHUNK].to(device).float() / 127.5 - 1.0).cpu()
+        network(
+            (images[at : at + _CHUNK].to(device).float() / 127.5 - 1.0).contiguous(
+                memory_format=torch.channels_last
+            )
+        ).cpu()
         for at in range(0, len(images), _CHUNK)
     ]
-    every = torch.cat(logits)
-    right = every.argmax(dim=1) == labels
-    per_class = tuple(float(right[labels == number].float().mean()) for number in range(every.shape[1]))
+    return torch.cat(logits).softmax(dim=1)
+
+
+def score_classifier(network: SmallCNN, images: Tensor, labels: Tensor) -> Scores:
+    """Accuracy and recall per class on uint8 images [N, C, H, W] with int64 labels [N]."""
+    predicted = predict_classifier(network, images)
+    right = predicted.argmax(dim=1) == labels
+    per_class = tuple(float(right[labels == number].float().mean()) for number in range(predicted.shape[1]))
     return Scores(float(right.float().mean()), per_class)

@@ -28,7 +28,9 @@ _REMOVED = ".removed-"
 
 @dataclass(frozen=True)
 class JobFolder:
-    """``dataset`` of a generate job, ``runs`` of a train job, ``preview.png`` of either."""
+    """``dataset`` of a generate job, ``runs`` of a train job, ``preview.png`` of either; ``report`` of an
+    evaluate job.
+    """
 
     path: Path
 
@@ -51,6 +53,11 @@ class JobFolder:
     def preview(self) -> Path:
         """A picture of what is being made."""
         return self.path / "preview.png"
+
+    @property
+    def report(self) -> Path:
+        """``report.html`` and ``report.json``, once the report is complete."""
+        return self.path / "report"
 
     def discard(self) -> None:
         """Take the folder out of sight in one step, with all that the job put into it; ``sweep`` deletes it.

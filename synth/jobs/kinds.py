@@ -52,6 +52,12 @@ KINDS: dict[str, Kind] = {
             body="synth.jobs.bodies:TrainBody",
             run="synth.jobs.train:run",
         ),
+        Kind(
+            name="evaluate",
+            summary="a report on what synthetic images are worth",
+            body="synth.jobs.bodies:EvaluateBody",
+            run="synth.jobs.evaluate:run",
+        ),
     )
 }
 

@@ -28,8 +28,11 @@ class SmallCNN(nn.Module):
         self.drop_maps, self.drop_features = nn.Dropout(0.25), nn.Dropout(0.5)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = F.max_pool2d(F.relu(self.conv1(images)), 2)
-        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
-        x = self.drop_maps(self.pool(x).flatten(1))
+        # Pooling first: the same values, for ReLU keeps order, from a quarter of the work.
+        x = F.relu(F.max_pool2d(self.conv1(images), 2))
+        x = F.relu(F.max_pool2d(self.conv2(x), 2))
+        if x.shape[2:] != self.pool.output_size:  # else each average is of one value
+            x = self.pool(x)
+        x = self.drop_maps(x.flatten(1))
         logits: Tensor = self.leave(self.drop_features(F.relu(self.dense(x))))
         return logits.to(torch.float32)

@@ -19,6 +19,7 @@ from synth.serving import (
     job_events,
     jobs,
     models,
+    reports,
     scrape,
     stream,
     translations,
@@ -122,7 +123,8 @@ def create_app(
         telemetry.drift = DriftMonitor(registry.find, share=settings.drift_share)
     scrape.watch(telemetry.metrics, services)
     # Routes are tried in this order.
-    routed = (generations, translations, stream, welcome, health, scrape, models, jobs, job_events, datasets)
+    made = (jobs, job_events, datasets, reports)
+    routed = (generations, translations, stream, welcome, health, scrape, models, *made)
     for module in routed:
         app.include_router(module.router)
     install_problem_handlers(app)

@@ -66,6 +66,7 @@ class JobView(JobSummary):
 
     result: dict[str, Any] | None = Field(description="What it made, once it has succeeded.")
     archive: str | None = Field(description="Where to fetch the data set that it made.")
+    report: str | None = Field(description="Where to read the report that it made.")
     request: dict[str, Any] = Field(description="What was asked for, defaults filled in.")
     pinned: dict[str, Any] = Field(description="What was settled when the job was made.")
 
@@ -102,11 +103,12 @@ def summary(job: Job) -> JobSummary:
 
 def view(job: Job) -> JobView:
     """All of a job."""
-    made = job.state == "succeeded" and job.kind in DATASET_KINDS
+    done = job.state == "succeeded"
     return JobView(
         **dict(summary(job)),
         result=None if job.result is None else dict(job.result),
-        archive=f"/v1/datasets/{job.id}/archive" if made else None,
+        archive=f"/v1/datasets/{job.id}/archive" if done and job.kind in DATASET_KINDS else None,
+        report=f"/v1/reports/{job.id}" if done and job.kind == "evaluate" else None,
         request=dict(job.body),
         pinned=dict(job.pinned),
     )
@@ -142,7 +144,7 @@ def body_types() -> list[type[JobBody]]:
 
 
 def job_problems(
-    *statuses: Literal[400, 404, 409, 413, 415, 416, 422, 500, 503, 507],
+    *statuses: Literal[400, 404, 406, 409, 413, 415, 416, 422, 500, 503, 507],
 ) -> dict[int | str, Any]:
     """``responses`` of a route about jobs."""
     answers = problems(*statuses)

@@ -50,6 +50,10 @@ _EXAMPLES: dict[str, Any] = {
         "summary": "A generator trained for ten minutes",
         "value": {"kind": "train", "family": "vae", "data": "digits", "name": "digits", "minutes": 10},
     },
+    "evaluate": {
+        "summary": "A report on a model, with a holdout that it has never seen",
+        "value": {"kind": "evaluate", "real": "digits:train", "holdout": "digits:test", "model": "digits"},
+    },
 }
 _Fields = Annotated[dict[str, Any], Body(openapi_examples=_EXAMPLES)]
 _SCHEMA: dict[str, Any] = {

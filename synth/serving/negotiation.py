@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from synth.errors import UsageError
 from synth.serving.forms import FORMS, Form
@@ -42,6 +42,19 @@ def choose_form(
     raise NotAcceptableError(
         f"Accept takes none of the forms there are: {', '.join(form.media_type for form in forms.values())}."
     )
+
+
+def choose_media_type(accept: str | None, there: Sequence[str]) -> str:
+    """What ``Accept`` likes best of the media types that there are; the first of those it likes equally well.
+
+    Raises:
+        NotAcceptableError: it takes none of them.
+    """
+    ranges = _parse(accept) if accept and accept.strip() else {"*/*": 1.0}
+    best = max(there, key=lambda media_type: _quality(media_type, ranges))
+    if _quality(best, ranges) <= 0:
+        raise NotAcceptableError(f"Accept takes none of the forms there are: {', '.join(there)}.")
+    return best
 
 
 def _named(name: str, count: int, forms: Mapping[str, Form]) -> Form:

@@ -140,7 +140,7 @@ def test_features_that_are_not_finite_are_refused(make, extractor):
         def features(self, images):
             return super().features(images) * float("nan")
 
-    with pytest.raises(SourceError, match="NaN or infinite"):
+    with pytest.raises(SourceError, match="NaN, infinite"):
         evaluate(make(60), make(60, seed=1), extractor=Broken())
 
 

@@ -1,7 +1,7 @@
 """Classical augmentation of a batch at once: the rival that synthetic images have to beat.
 
-Each change is made in a tenth of the draws, drawn for each by itself: a shift by up to 2 pixels of 28, a crop by
-up to a tenth (brought back to the image's size), a mirroring, and a small rectangle that is lost (random
+Each change is made in a tenth of the draws, drawn for each by itself: a shift by up to 2 pixels of 28, a
+crop by up to a tenth (brought back to the image's size), a mirroring, and a small rectangle that is lost (random
 erasing, Zhong et al., arXiv 1708.04896). Two thirds of the draws leave the image whole: the trainings of the
 study are short, and there a classifier that sees mostly changed images does worse than one that sees none.
 All of it is a function of (seed, index).
@@ -57,7 +57,7 @@ def _move(images: Tensor, shifts: Tensor, crops: Tensor, mirrors: Tensor, draws:
 
 
 def _erase(images: Tensor, erases: Tensor, draws: Tensor) -> Tensor:
-    """A rectangle of the image's mean; ``erases`` is bool [N], ``draws`` [N, 4] from 0 to 1: size and place."""
+    """A rectangle of the image's mean; ``erases`` is bool [N], ``draws`` [N, 4] of size and place, 0 to 1."""
     height, width = images.shape[2:]
     sides = _LEAST + (_MOST - _LEAST) * draws[:, :2]
     start = draws[:, 2:] * (1.0 - sides)

@@ -1,8 +1,9 @@
 """Classical augmentation of a batch at once: the rival that synthetic images have to beat.
 
 Each change is made in a tenth of the draws, drawn for each by itself: a shift by up to 2 pixels of 28, a
-crop by up to a tenth (brought back to the image's size), a mirroring, and a small rectangle that is lost (random
-erasing, Zhong et al., arXiv 1708.04896). Two thirds of the draws leave the image whole: the trainings of the
+crop by up to a tenth (brought back to the image's size), a mirroring, and a small rectangle that is lost
+(random erasing, Zhong et al., arXiv 1708.04896).
+Two thirds of the draws leave the image whole: the trainings of the
 study are short, and there a classifier that sees mostly changed images does worse than one that sees none.
 All of it is a function of (seed, index).
 """

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from synth.artifacts import Artifact, Store
-from synth.data.writers import read_manifest
-from synth.errors import ArtifactError, NotFoundError
+from synth.errors import ArtifactError
 from synth.evaluation.figures import Estimate
 from synth.evaluation.report import (
     Report,
@@ -19,7 +18,7 @@ from synth.evaluation.report import (
     save_report,
 )
 from synth.jobs.bodies import EvaluateBody
-from synth.jobs.folder import JobFolder
+from synth.jobs.inputs import made_by
 from synth.jobs.task import Task
 from synth.jobs.yardstick import choose_extractor
 
@@ -87,15 +86,7 @@ class _Phase:
 
 def _synthetic(task: Task, body: EvaluateBody, store: Store) -> Path | Artifact:
     if body.dataset is not None:
-        folder = JobFolder.of(task.settings.jobs_folder, body.dataset).dataset
-        try:
-            read_manifest(folder)
-        except NotFoundError:
-            raise NotFoundError(
-                f"The job {body.dataset} has not made its data set. Wait until it has succeeded, and try "
-                "again."
-            ) from None
-        return folder
+        return made_by(task, body.dataset)
     artifact = store.find(task.job.pinned["model"])
     if artifact.manifest.digest != task.job.pinned["digest"]:
         raise ArtifactError(

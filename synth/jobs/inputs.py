@@ -16,11 +16,16 @@ def input_of(task: Task, body: SourceBody) -> str | Path:
     if body.dataset is None:
         assert body.data is not None
         return body.data
-    folder = JobFolder.of(task.settings.jobs_folder, body.dataset).dataset
+    return made_by(task, body.dataset)
+
+
+def made_by(task: Task, id: str) -> Path:
+    """The folder of the data set that another job has made; NotFoundError where it has not."""
+    folder = JobFolder.of(task.settings.jobs_folder, id).dataset
     try:
         read_manifest(folder)
     except NotFoundError:
         raise NotFoundError(
-            f"The job {body.dataset} has not made its data set. Wait until it has succeeded, and try again."
+            f"The job {id} has not made its data set. Wait until it has succeeded, and try again."
         ) from None
     return folder

@@ -32,6 +32,11 @@ def _of_these(facts: Facts, *, studied: bool, trained_on_known: bool) -> Iterato
             f"Utility was measured with {facts.seeds} seed{'' if facts.seeds == 1 else 's'}: how much it "
             "varies from training to training is hardly known. Use 3 or more before you decide."
         )
+    if studied:
+        yield (
+            "Classical augmentation pays off in long trainings. These are short, and it is gentle here so "
+            "that it does no harm in them: take the gain over classical augmentation as an upper bound."
+        )
     if "random" in facts.extractor.lower():
         yield "The features are those of a random network: they know nothing of this domain."
 

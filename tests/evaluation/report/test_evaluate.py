@@ -51,6 +51,21 @@ def test_the_same_images_as_real_ones_are_copies(run, make):
     assert "identical to real ones" in report.verdict.reasons[0].text
 
 
+def noisy(made, share):
+    """The same with the labels of a share of the images drawn anew, of any class."""
+    draw = torch.Generator().manual_seed(4)
+    replaced = torch.rand(len(made), generator=draw) < share
+    drawn = torch.randint(3, (len(made),), generator=draw)
+    return replace(made, labels=torch.where(replaced, drawn, made.labels))
+
+
+def test_random_labels_teach_nothing_while_real_images_still_do(run, make):
+    report = run(make(150), noisy(make(150, seed=1), 1.0), make(120, seed=2), images_seen=3_000)
+    assert report.utility.real_accuracy.value > 0.9
+    assert report.utility.tstr_accuracy.value < 0.6
+    assert report.utility.tstr_accuracy.value < report.utility.tstr_accuracy.floor
+
+
 def test_wrong_labels_lower_tstr_and_agreement_in_order(run, make):
     found = [
         figures(run(make(150), make(150, seed=1, wrong=share), make(120, seed=2), images_seen=3_000))

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from synth.errors import SourceError
+from synth.data import load_images, open_source
+from synth.errors import NotFoundError, SourceError
 from synth.evaluation import score_classifier, train_classifier
+from synth.evaluation.utility import predict_classifier
 
 
 def bars(count: int, classes: int = 3, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -59,3 +62,26 @@ def test_colour_images_of_any_shape_are_taken():
 def test_sets_that_nothing_can_be_learned_from_are_refused(shape):
     with pytest.raises(SourceError, match="at least 4 x 4"):
         train_classifier(torch.zeros(shape, dtype=torch.uint8), torch.zeros(shape[0]).long(), 2, seed=0)
+
+
+@pytest.mark.slow
+def test_tstr_and_agreement_fall_with_each_strength_of_label_noise():
+    try:
+        real, test = load_images(open_source("fashion-mnist")), load_images(open_source("fashion-mnist:test"))
+    except NotFoundError:
+        pytest.skip("fashion-mnist is not here")
+    honest, made = real.subset(range(2_000)), real.subset(range(2_000, 4_000))
+    judge = train_classifier(honest.images, honest.labels, 10, seed=0, images_seen=12_000, width=16)
+    opinion = predict_classifier(judge, made.images).argmax(dim=1)
+    random = np.random.default_rng(0)
+    lot, others = random.random(2_000), torch.from_numpy(random.integers(1, 10, 2_000))
+    found = []
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        wrong = torch.from_numpy(lot < share)
+        labels = torch.where(wrong, (made.labels + others) % 10, made.labels)
+        network = train_classifier(made.images, labels, 10, seed=0, images_seen=12_000, width=16)
+        tstr = score_classifier(network, test.images, test.labels).accuracy
+        found.append((tstr, float((opinion == labels).float().mean())))
+    for values in zip(*found, strict=True):
+        assert list(values) == sorted(values, reverse=True)
+        assert values[0] > values[-1] + 0.3

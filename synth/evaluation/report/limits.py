@@ -35,7 +35,7 @@ def _of_these(facts: Facts, *, studied: bool, trained_on_known: bool) -> Iterato
     if studied:
         yield (
             "Classical augmentation pays off in long trainings. These are short, and it is gentle here so "
-            "that it does no harm in them: take the gain over classical augmentation as an upper bound."
+            "that it costs little in them: take the gain over classical augmentation as an upper bound."
         )
     if "random" in facts.extractor.lower():
         yield "The features are those of a random network: they know nothing of this domain."

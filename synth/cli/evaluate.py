@@ -73,6 +73,13 @@ def evaluate(
             help="Whether classical augmentation may mirror; not where left and right mean something.",
         ),
     ] = True,
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            "--groups",
+            help="Who or what must not lose out: as in synth split, of the real images and the holdout.",
+        ),
+    ] = None,
     fail_under: Annotated[
         list[str] | None,
         typer.Option(
@@ -111,6 +118,8 @@ def evaluate(
         check_out(out, overwrite=overwrite)
     models = Store(store)
     tell = _Progress()
+    sources = [real] if holdout is None else [real, holdout]
+    group_of = None if groups is None else _groups(groups, sources)
     loaded = load_sets(
         real,
         synthetic,
@@ -133,6 +142,7 @@ def evaluate(
         extractor=extractor,
         holdout=loaded.holdout,
         generator=loaded.generator,
+        groups=group_of,
         seed=seed,
         seeds=seeds if seeds is not None else 1 if quick else 3,
         flip=flip,
@@ -152,6 +162,20 @@ def evaluate(
         typer.echo(f"failed: {failure}", err=True)
     if failures:
         raise typer.Exit(1)
+
+
+def _groups(rule: str, specs: list[str]) -> dict[str, str]:
+    """Content hash -> group, of the samples of all sources in order."""
+    from synth.data import open_source
+    from synth.data.splits import read_groups
+
+    origins: list[str] = []
+    ids: list[str] = []
+    for source in map(open_source, specs):
+        origins += [origin for origin, _ in source.each(lambda pixels: None)]
+        ids += source.ids
+    named = zip(ids, read_groups(rule, origins), strict=True)
+    return {sample: group for sample, group in named if group is not None}
 
 
 def _parse_size(text: str) -> tuple[int, int]:

@@ -34,6 +34,19 @@ def test_a_report_is_printed_and_written(run, words, tmp_path):
     assert "--overwrite" in again.err
 
 
+def test_groups_are_compared_by_the_rule_of_splits(run, words, tmp_path):
+    names = tmp_path / "groups.txt"
+    names.write_text("\n".join(["near", "far"] * 70))  # 80 real images and 60 held out
+    done = run(*words, "--groups", str(names), "--json")
+    assert done.code == 0, done.err
+    bias = json.loads(done.out)["bias"]
+    assert {group["name"] for group in bias["groups"]} == {"near", "far"}
+    names.write_text("near\n")
+    few = run(*words, "--groups", str(names))
+    assert few.code == 1
+    assert "1 line for 140 samples" in few.err
+
+
 def test_json_goes_to_stdout_and_a_missed_limit_fails_after_it(run, words, tmp_path):
     out = tmp_path / "out"
     done = run(*words, "--json", "--out", str(out), "--fail-under", "tstr_ratio=100")

@@ -17,7 +17,7 @@ from synth.evaluation.report import (
     quick_settings,
     save_report,
 )
-from synth.jobs.bodies import EvaluateBody
+from synth.jobs.evaluate_body import EvaluateBody
 from synth.jobs.inputs import made_by
 from synth.jobs.task import Task
 from synth.jobs.yardstick import choose_extractor

@@ -55,7 +55,7 @@ KINDS: dict[str, Kind] = {
         Kind(
             name="evaluate",
             summary="a report on what synthetic images are worth",
-            body="synth.jobs.bodies:EvaluateBody",
+            body="synth.jobs.evaluate_body:EvaluateBody",
             run="synth.jobs.evaluate:run",
         ),
     )

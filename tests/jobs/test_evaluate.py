@@ -9,8 +9,8 @@ import pytest
 from synth.artifacts import Draft, ImageInfo
 from synth.evaluation.extractors import open_extractor
 from synth.families import get_family
-from synth.jobs.bodies import EvaluateBody
 from synth.jobs.evaluate import _Phase
+from synth.jobs.evaluate_body import EvaluateBody
 from synth.models.program import ImageShape
 
 

@@ -58,6 +58,14 @@ FAMILIES: dict[str, Family] = {
             module="synth.training.vae:VAEModule",
         ),
         Family(
+            name="flow",
+            summary="class-conditional flow matching on a U-Net, and a student in two calls",
+            network="synth.models.flow:Flow",
+            program="synth.models.flow:FlowProgram",
+            recipe="synth.training.flow:FlowRecipe",
+            module="synth.training.flow:FlowModule",
+        ),
+        Family(
             name="encoder",
             summary="self-supervised encoder: the feature space that images are compared in",
             network="synth.models.encoder:Encoder",

@@ -1,0 +1,163 @@
+"""Class-conditional flow matching: the network, and how it makes samples.
+
+A U-Net gives the velocity at which noise turns into images (Lipman et al., "Flow matching for generative
+modeling", arXiv 2210.02747; Liu et al., "Flow straight and fast", arXiv 2209.03003); samples are the ends of
+paths along it. Guidance is classifier-free (Ho and Salimans, arXiv 2207.12598). A student of the same shape,
+trained on what the velocity leads to, goes each half of the path in one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+from diffusers import UNet2DModel
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from synth.models.program import ImageShape, NetworkConfig, NoiseSpec, Parameter, State
+from synth.models.solvers import Velocity, adams_bashforth, time_grid
+
+STUDENT_TIMES = (0.0, 0.5, 1.0)
+"""Where the student's two calls begin and end."""
+_TIME_SCALE = 1_000.0
+"""What the sine and cosine features of the U-Net expect of a time from 0 to 1."""
+
+
+class Unet(nn.Module):
+    """Velocity of x, float [N, C, H, W], at times, float32 [N], for labels, int64 [N].
+
+    Each ``patch`` x ``patch`` pixels are one place with as many more channels, for full resolution is where
+    most time would go; sides that do not divide are padded. The label ``classes`` stands for none.
+    """
+
+    def __init__(self, config: NetworkConfig, image: ImageShape, classes: int) -> None:
+        super().__init__()
+        widths, self.patch = list(config["widths"]), int(config["patch"])
+        self.image = image
+        coarsest = self.patch * 2 ** (len(widths) - 1)
+        if min(image.height, image.width) < 2 * coarsest:
+            raise ValueError(
+                f"a patch of {self.patch} and {len(widths)} widths need sides of {2 * coarsest} pixels or "
+                "more. Use a smaller preset, fewer widths (--set widths=[...]), --set patch=1, or "
+                f"--size {2 * coarsest}"
+            )
+        self.padding = _padding(image, coarsest)
+        places = image.channels * self.patch**2
+        self.unet = UNet2DModel(  # type: ignore[no-untyped-call]
+            in_channels=places,
+            out_channels=places,
+            block_out_channels=tuple(widths),
+            layers_per_block=int(config["blocks"]),
+            down_block_types=("DownBlock2D",) * len(widths),
+            up_block_types=("UpBlock2D",) * len(widths),
+            add_attention=bool(config["attention"]),
+            attention_head_dim=_divisor(widths[-1], (64, 32, 16, 8, 4, 2)),
+            norm_num_groups=_groups(widths),
+            num_class_embeds=classes + 1 if classes else None,
+        )
+
+    def forward(self, x: Tensor, times: Tensor, labels: Tensor | None) -> Tensor:
+        h = F.pad(x, self.padding, mode="replicate") if any(self.padding) else x
+        if self.patch > 1:
+            h = F.pixel_unshuffle(h, self.patch)
+        unet = cast(nn.Module, self.unet)
+        h = unet(h, _TIME_SCALE * times, class_labels=labels, return_dict=False)[0]
+        if self.patch > 1:
+            h = F.pixel_shuffle(h, self.patch)
+        left, _, top, _ = self.padding
+        cropped: Tensor = h[:, :, top : top + self.image.height, left : left + self.image.width]
+        return cropped
+
+
+def _padding(image: ImageShape, multiple: int) -> tuple[int, int, int, int]:
+    """Left, right, top and bottom padding that makes both sides multiples."""
+    wide, high = -image.width % multiple, -image.height % multiple
+    return wide // 2, wide - wide // 2, high // 2, high - high // 2
+
+
+def _groups(widths: list[int]) -> int:
+    """Of the norms: the most, up to 8, that all widths divide into, with two channels or more in each."""
+    return next(n for n in (8, 4, 2, 1) if all(width % n == 0 and width > n for width in widths))
+
+
+def _divisor(number: int, candidates: tuple[int, ...]) -> int:
+    return next((one for one in candidates if number % one == 0), 1)
+
+
+class Flow(nn.Module):
+    """The velocity, and, where ``config`` asks for it, the student.
+
+    ``config`` holds ``widths`` (channels at 1/patch, 1/(2 patch), ... of the image size), ``blocks``
+    (residual blocks at each), ``patch`` (pixels a side), ``attention`` (at the coarsest resolution)
+    and ``student``. ``classes`` is 0 for data without labels.
+    """
+
+    def __init__(self, config: NetworkConfig, image: ImageShape, classes: int) -> None:
+        super().__init__()
+        self.image, self.classes = image, classes
+        self.velocity = Unet(config, image, classes)
+        self.student = Unet(config, image, classes) if config["student"] else None
+
+    def forward(self, x: Tensor, times: Tensor, labels: Tensor | None) -> Tensor:
+        """The velocity; see ``Unet``."""
+        return cast(Tensor, self.velocity(x, times, labels))
+
+
+def velocity_of(network: nn.Module, labels: Tensor | None, classes: int, guidance: float = 1.0) -> Velocity:
+    """What solvers ask: the velocity of x, float32 [N, C, H, W], at one time, with guidance.
+
+    ``guidance`` above 1 leads away from what images without regard to their label look like, for the price
+    of a second network call; 1 makes none.
+    """
+    dtype = next(network.parameters()).dtype
+
+    def velocity(x: Tensor, time: float) -> Tensor:
+        times = torch.full((len(x),), float(time), device=x.device)
+        if labels is None or guidance == 1.0:
+            return cast(Tensor, network(x.to(dtype), times, labels)).float()
+        both = torch.cat([labels, torch.full_like(labels, classes)])
+        found: Tensor = network(x.to(dtype).repeat(2, 1, 1, 1), times.repeat(2), both).float()
+        with_label, without = found.chunk(2)
+        return without + guidance * (with_label - without)
+
+    return velocity
+
+
+class FlowProgram:
+    """Samples along the velocity, or by the student."""
+
+    def __init__(self, network: Flow) -> None:
+        self.network = network
+        image = network.image
+        self.noise = (NoiseSpec("image", (image.channels, image.height, image.width)),)
+        self.parameters: tuple[Parameter, ...] = (
+            Parameter("steps", 4, 1, 100, "network calls along the path: more are slower and truer"),
+        )
+        if network.classes:
+            self.parameters += (
+                Parameter(
+                    "guidance", 1.0, 0.0, 10.0, "above 1: clearer classes, less variety, half the speed"
+                ),
+            )
+
+    def steps(self, parameters: Mapping[str, float]) -> int:
+        return int(parameters["steps"])
+
+    def begin(
+        self, noise: Mapping[str, Tensor], labels: Tensor | None, parameters: Mapping[str, float]
+    ) -> State:
+        return {"x": noise["image"], "slope": torch.zeros_like(noise["image"])}
+
+    def step(self, i: int, state: State, labels: Tensor | None, parameters: Mapping[str, float]) -> State:
+        grid = time_grid(self.steps(parameters))
+        velocity = velocity_of(
+            self.network.velocity, labels, self.network.classes, parameters.get("guidance", 1.0)
+        )
+        previous = (grid[i - 1], state["slope"]) if i else None
+        x, slope = adams_bashforth(velocity, state["x"], grid[i], grid[i + 1], previous)
+        return {"x": x, "slope": slope}
+
+    def image(self, state: State) -> Tensor:
+        return state["x"].clamp(-1.0, 1.0)

@@ -1,0 +1,194 @@
+"""Training of the ``flow`` family.
+
+Conditional flow matching: on the straight line from noise to an image, x_t = (1 - t) noise + t image, the
+network learns the velocity image - noise by its mean squared error (Lipman et al., arXiv 2210.02747; Liu et
+al., arXiv 2209.03003). Times are logit-normal: the middle of the path is the hard part (Esser et al., arXiv
+2403.03206). Some labels are left out, for classifier-free guidance (Ho and Salimans, arXiv 2207.12598).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from synth.artifacts import Metric
+from synth.data import ImageSet
+from synth.models.flow import Flow
+from synth.models.program import NetworkConfig
+from synth.randomness import normals, stream_id, uniforms
+from synth.training.flow_student import Target, student_loss
+from synth.training.module import GeneratorModule
+from synth.training.recipe import Recipe
+
+_NOISE = stream_id("training/flow/noise")
+_TIME = stream_id("training/flow/time")
+_CHOICES = stream_id("training/flow/choices")
+_CHUNK = 256
+_WATCHED = 1_000
+_RISE = 0.05
+
+
+class FlowRecipe(Recipe):
+    """Recipe of flow matching."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "tiny": {"widths": [64, 128], "blocks": 1, "patch": 2, "attention": False},
+        "small": {"widths": [96, 192, 192], "blocks": 2, "patch": 2, "attention": True},
+        "base": {"widths": [128, 256, 384, 512], "blocks": 2, "patch": 2, "attention": True},
+        "large": {"widths": [192, 384, 576, 768], "blocks": 3, "patch": 2, "attention": True},
+    }
+
+    widths: list[int] = Field(
+        default_factory=list,
+        description="Channels at 1/patch, 1/(2 patch), ... of the size. Default: by preset.",
+    )
+    blocks: int = Field(1, ge=1, le=16, description="Residual blocks at each of these.")
+    patch: int = Field(2, ge=1, le=8, description="Side of the squares of pixels that are one place.")
+    attention: bool = Field(False, description="Self-attention at the coarsest resolution.")
+    label_dropout: float = Field(
+        0.1, ge=0, lt=1, description="Share of labels left out; guidance needs some, and 0 makes it useless."
+    )
+    time_mean: float = Field(0.0, description="Of the logit of times: below 0, more noise; above, less.")
+    time_deviation: float = Field(1.0, gt=0, description="Of the logit of times.")
+    flip: bool = Field(
+        False, description="Mirror half of the images; right where left and right mean nothing."
+    )
+    student_share: float = Field(
+        0.25, ge=0, lt=1, description="Last share of training, for the student in two calls; 0: none."
+    )
+    student_steps: int = Field(
+        4, ge=1, le=64, description="Steps of the velocity that a student's call replaces."
+    )
+
+    @model_validator(mode="after")
+    def _check_widths(self) -> FlowRecipe:
+        if not 1 <= len(self.widths) <= 8 or min(self.widths) < 2 or max(self.widths) > 4096:
+            raise ValueError(f"widths must be 1 to 8 numbers of channels from 2 to 4096, not {self.widths}")
+        if any(width % 2 for width in self.widths):
+            raise ValueError(f"widths must be even, not {self.widths}")
+        return self
+
+
+class FlowModule(GeneratorModule):
+    """Lightning module of the ``flow`` family: first the velocity is trained, then the student."""
+
+    family = "flow"
+    recipe: FlowRecipe
+    student_since: Tensor
+    """Images seen when the student's training began; -1 before."""
+
+    def __init__(self, recipe: FlowRecipe, image: Any, classes: int) -> None:
+        super().__init__(recipe, image, classes)
+        self.register_buffer("student_since", torch.tensor(-1))
+
+    def network_config(self) -> NetworkConfig:
+        fields = {"widths", "blocks", "patch", "attention"}
+        return {
+            **self.recipe.model_dump(mode="json", include=fields),
+            "student": self.recipe.student_share > 0,
+        }
+
+    def loss(
+        self, images: Tensor, labels: Tensor | None, position: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean squared error of the velocity; in the last part of training, the student's loss."""
+        if self.recipe.flip:
+            mirrored = uniforms(self.recipe.seed, position, _CHOICES, 2)[:, 1, None, None, None] < 0.5
+            images = torch.where(mirrored, images.flip(3), images)
+        noise = normals(self.recipe.seed, position, _NOISE, images[0].numel()).view_as(images)
+        if not self._student_is_next(position):
+            return self._velocity_loss(images, labels, position, noise)
+        average = cast(Flow, self.average)
+        target = Target(average.velocity, self.classes, self.recipe.student_steps)
+        loss = student_loss(cast(Flow, self.network).student, target, images, noise, labels)
+        return loss, {"student": loss}
+
+    def _velocity_loss(
+        self, images: Tensor, labels: Tensor | None, position: Tensor, noise: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        recipe = self.recipe
+        logits = normals(recipe.seed, position, _TIME, 1)[:, 0]
+        times = torch.sigmoid(recipe.time_mean + recipe.time_deviation * logits)
+        if labels is not None:
+            dropped = uniforms(recipe.seed, position, _CHOICES, 2)[:, 0] < recipe.label_dropout
+            labels = torch.where(dropped, self.classes, labels)
+        loss = _velocity_error(cast(Flow, self.network), images, labels, noise, times).mean()
+        return loss, {"velocity": loss}
+
+    def _student_is_next(self, position: Tensor) -> bool:
+        """Whether this step is the student's; in its first one it starts from the averaged velocity."""
+        student = cast(Flow, self.network).student
+        if student is None:
+            return False
+        if int(self.student_since) < 0 and self.progress >= 1.0 - self.recipe.student_share:
+            self.student_since.copy_(position[0])
+            self._copy_velocity(cast(Flow, self.network))
+            self._copy_velocity(cast(Flow, self.average))
+        return int(self.student_since) >= 0
+
+    def _copy_velocity(self, network: Flow) -> None:
+        if network.student is not None:
+            network.student.load_state_dict(cast(Flow, self.average).velocity.state_dict())
+
+    def learning_rate(self) -> float:
+        """A warm-up and a cosine for the velocity, and, half as high, for the student."""
+        share = self.recipe.student_share
+        if int(self.student_since) < 0:
+            done, peak, rise = min(1.0, self.progress / (1.0 - share)), 1.0, self.recipe.warmup
+        else:
+            done, peak, rise = max(0.0, 1.0 - (1.0 - self.progress) / share), 0.5, _RISE
+        rising = min(1.0, (done + 1e-4) / max(rise, 1e-4))
+        return (
+            self.recipe.learning_rate * peak * rising * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * done)))
+        )
+
+    @torch.no_grad()
+    def update_average(self, images_seen: int, batch_size: int) -> None:
+        """As for every family, but for the part alone that is in training."""
+        average, network, since = cast(Flow, self.average), cast(Flow, self.network), int(self.student_since)
+        old, new = (average.velocity, network.velocity)
+        if since >= 0 and average.student is not None and network.student is not None:
+            old, new = average.student, network.student
+        half_life = min(self.recipe.ema_cap, self.recipe.ema_share * (images_seen - max(since, 0)))
+        keep = 0.5 ** (batch_size / max(half_life, 1e-8))
+        torch._foreach_lerp_(list(old.parameters()), list(new.parameters()), 1.0 - keep)
+
+    @torch.no_grad()
+    def complete(self, images: ImageSet, limit: int | None = None) -> None:
+        """A student whose training has not begun walks like the velocity."""
+        if int(self.student_since) < 0:
+            self._copy_velocity(cast(Flow, self.average))
+
+    def measure(self, images: ImageSet, kind: str) -> Mapping[str, Metric]:
+        error = self.watch(images)["velocity_error"]
+        count = min(len(images), _WATCHED)
+        how = f"mean squared error of the velocity at spread times; {count} {kind}, averaged weights"
+        return {"velocity_error": Metric(value=error, how=how)}
+
+    @torch.inference_mode()
+    def watch(self, images: ImageSet) -> Mapping[str, float]:
+        errors = []
+        for at in range(0, min(len(images), _WATCHED), _CHUNK):
+            real = images.images[at : at + _CHUNK].to(self.device).to(torch.float32) / 127.5 - 1.0
+            labels = None if images.labels is None else images.labels[at : at + _CHUNK].to(self.device)
+            index = torch.arange(at, at + len(real), device=self.device)
+            noise = normals(0, index, _NOISE, real[0].numel()).view_as(real)
+            times = (index % 64 + 0.5) / 64
+            with self.autocast():
+                errors.append(_velocity_error(cast(Flow, self.average), real, labels, noise, times).cpu())
+        return {"velocity_error": float(torch.cat(errors).mean())}
+
+
+def _velocity_error(
+    network: Flow, images: Tensor, labels: Tensor | None, noise: Tensor, times: Tensor
+) -> Tensor:
+    """float32 [N]: mean square of v(x_t, t) - (image - noise)."""
+    t = times[:, None, None, None]
+    found = network((1.0 - t) * noise + t * images, times, labels)
+    errors: Tensor = (found.float() - (images - noise)).square().mean(dim=(1, 2, 3))
+    return errors

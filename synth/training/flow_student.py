@@ -1,0 +1,62 @@
+"""The student of the ``flow`` family: each half of the path in one network call.
+
+Distillation by regression (Luhman and Luhman, arXiv 2101.02388; in parts of the path, as in progressive
+distillation, Salimans and Ho, arXiv 2202.00512): where several steps along the velocity lead from the
+beginning of a part, the student goes at once. It starts as a copy of the velocity, which is then an Euler
+step.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from synth.models.flow import STUDENT_TIMES, velocity_of
+from synth.models.solvers import adams_bashforth
+
+_HUBER = 0.03
+"""Below such a root mean square error per pixel the loss is a square, above it is linear."""
+
+
+class Target(NamedTuple):
+    """What the student learns from: the averaged velocity, and in how many steps it goes a part."""
+
+    velocity: nn.Module
+    classes: int
+    steps: int
+
+    @torch.no_grad()
+    def end(self, x: Tensor, labels: Tensor | None, start: float, end: float) -> Tensor:
+        """Where x at ``start`` is at ``end``, by the multistep solver."""
+        velocity = velocity_of(self.velocity, labels, self.classes)
+        previous = None
+        for i in range(self.steps):
+            at, to = (start + (end - start) * j / self.steps for j in (i, i + 1))
+            x, slope = adams_bashforth(velocity, x, at, to, previous)
+            previous = (at, slope)
+        return x
+
+
+def student_loss(
+    student: nn.Module | None, target: Target, images: Tensor, noise: Tensor, labels: Tensor | None
+) -> Tensor:
+    """Pseudo-Huber distance (Song and Dhariwal, arXiv 2310.14189) of mean velocities over a part.
+
+    The images of a batch learn the parts in turn, from points between noise and images.
+    """
+    assert student is not None
+    losses = []
+    for number, (start, end) in enumerate(pairwise(STUDENT_TIMES)):
+        rows = slice(number, None, len(STUDENT_TIMES) - 1)
+        x = (1.0 - start) * noise[rows] + start * images[rows]
+        if not len(x):  # a batch of one
+            continue
+        of_part = None if labels is None else labels[rows]
+        wanted = (target.end(x, of_part, start, end) - x) / (end - start)
+        found = student(x, torch.full((len(x),), start, device=x.device), of_part).float()
+        square = (found - wanted).square().mean(dim=(1, 2, 3))
+        losses.append(torch.sqrt(square + _HUBER**2) - _HUBER)
+    return torch.cat(losses).mean()

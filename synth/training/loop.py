@@ -135,7 +135,7 @@ class Loop(lightning.Callback):
         module.progress = self.budget.progress
         for optimiser in trainer.optimizers:
             for group in optimiser.param_groups:
-                group["lr"] = module.learning_rate()
+                group["lr"] = module.learning_rate() * group.get("rate_factor", 1.0)
 
     def on_train_batch_end(
         self,

@@ -72,7 +72,7 @@ class FamilyModule(lightning.LightningModule):
         return []
 
     def learnt(self) -> list[nn.Parameter]:
-        """The weights that the optimiser moves: those of the network."""
+        """The weights that the optimisers move: those of the network, and of others that help to train it."""
         return [weight for weight in self.network.parameters() if weight.requires_grad]
 
     def watch(self, images: ImageSet) -> Mapping[str, float]:
@@ -88,7 +88,12 @@ class FamilyModule(lightning.LightningModule):
         self.figures = {name: value.detach() for name, value in {"loss": loss, **figures}.items()}
         return loss
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def configure_optimizers(self) -> Any:
+        """One optimiser, or a list of them where the family steps by itself (``automatic_optimization``).
+
+        The learning rate of each group is that of the schedule, times the group's ``rate_factor`` if it has
+        one.
+        """
         return torch.optim.AdamW(
             self.learnt(),
             lr=self.recipe.learning_rate,
@@ -99,7 +104,8 @@ class FamilyModule(lightning.LightningModule):
         )
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        nn.utils.clip_grad_norm_(self.learnt(), _MOST_GRADIENT_NORM)
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        nn.utils.clip_grad_norm_(weights, _MOST_GRADIENT_NORM)
 
     def learning_rate(self) -> float:
         """Linear warm-up, then a cosine to a fiftieth of the peak."""

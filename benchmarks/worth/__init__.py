@@ -1,0 +1,1 @@
+"""What generated images are worth: the parts of ``benchmarks/quality.py``."""

@@ -1,0 +1,81 @@
+"""Results that grow seed by seed: what is measured is on disk at once, and a restart goes on behind it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import record
+
+Row = dict[str, Any]
+
+
+class LedgerError(Exception):
+    """A kept result was measured under other conditions than those now asked for."""
+
+
+class Ledger:
+    """The rows of one result, one for each seed, in ``folder/NAME.json``.
+
+    Args:
+        name: of the result.
+        settings: all that decides the figures, but for the seeds; plain JSON.
+        summarise: from the rows to what they say together.
+        keep: write and read; else the rows are only held.
+        fresh: leave out what an earlier run has written; the first row replaces it.
+
+    Raises LedgerError where the kept rows were measured with other settings or on another machine.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: Mapping[str, Any],
+        summarise: Callable[[list[Row]], Any],
+        *,
+        folder: Path = record.RESULTS,
+        keep: bool = True,
+        fresh: bool = False,
+    ) -> None:
+        self.name, self.settings = name, json.loads(json.dumps(settings))
+        self._summarise, self._folder, self._keep = summarise, folder, keep
+        self.rows: list[Row] = []
+        path = folder / f"{name}.json"
+        if keep and not fresh and path.exists():
+            self.rows = self._read(path)
+
+    def missing(self, seeds: Iterable[int]) -> list[int]:
+        """Those of the seeds that have no row yet."""
+        there = {row["seed"] for row in self.rows}
+        return [seed for seed in seeds if seed not in there]
+
+    def add(self, row: Row) -> None:
+        """Take a row with its ``seed``, and write."""
+        self.rows = sorted([*self.rows, {**row, "commit": record.commit()}], key=lambda one: one["seed"])
+        if self._keep:
+            record.write_result(self.name, self.figures(), self._folder)
+
+    def figures(self) -> dict[str, Any]:
+        """Settings, what the rows say together, and the rows."""
+        return {"settings": self.settings, "summary": self._summarise(self.rows), "rows": self.rows}
+
+    def _read(self, path: Path) -> list[Row]:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        now = record.machine()
+        differences = [
+            f"{name}: {before} -> {after}"
+            for name, before, after in (
+                *((key, kept["machine"].get(key), now[key]) for key in ("cpu", "cpus", "cuda")),
+                ("settings", kept["figures"]["settings"], self.settings),
+            )
+            if before != after
+        ]
+        if differences:
+            raise LedgerError(
+                f"{path} was measured otherwise ({'; '.join(differences)}). Use --fresh to replace it, or "
+                "--results for another folder."
+            )
+        rows: list[Row] = kept["figures"]["rows"]
+        return rows

@@ -191,7 +191,7 @@ def _train(
     budget = Budget(recipe)
     if saved is not None:
         try:
-            module.load_state_dict(saved["module"])
+            module.restore(saved)
         except RuntimeError as error:
             raise ResumeError(
                 f"{run.state_file} does not fit the network of this version of synth ({brief(error)}). "

@@ -139,6 +139,10 @@ class FamilyModule(lightning.LightningModule):
             "optimisers": [optimiser.state_dict() for optimiser in optimisers],
         }
 
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Take the networks' part of ``state`` back; RuntimeError where it does not fit."""
+        self.load_state_dict(saved["module"])
+
     def autocast(self) -> torch.autocast:
         """Within, the network computes in the recipe's precision."""
         dtype = DTYPES[cast(Precision, self.recipe.precision)]

@@ -71,6 +71,25 @@ def test_a_stopped_run_of_several_optimisers_goes_on_bit_for_bit(modules, source
     assert tiny.fit(source, resume=True, **options).manifest.digest == whole.manifest.digest
 
 
+def test_what_a_family_adds_to_its_state_is_there_again_when_it_goes_on(
+    modules, source, tiny, listen, monkeypatch, tmp_path
+):
+    told = []
+    state, restore = Alternating.state, Alternating.restore
+
+    def remember(self, saved):
+        restore(self, saved)
+        told.append(saved["steps"])
+
+    monkeypatch.setattr(Alternating, "state", lambda self: {**state(self), "steps": len(self.rates)})
+    monkeypatch.setattr(Alternating, "restore", remember)
+    options = {"store": Store(tmp_path / "store"), "runs": tmp_path / "runs"}
+    with pytest.raises(InterruptedRunError):
+        tiny.fit(source, reporter=listen(48, lambda: os.kill(os.getpid(), signal.SIGINT)), **options)
+    tiny.fit(source, resume=True, **options)
+    assert told == [3]
+
+
 def test_weights_of_any_optimiser_that_become_nan_end_the_run(modules, source, tiny, listen, tmp_path):
     def spoil() -> None:
         with torch.no_grad():

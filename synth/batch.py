@@ -12,6 +12,8 @@ from torch import Tensor
 
 Mode = Literal["fast", "exact"]
 Precision = Literal["32", "bf16", "16"]
+Parameters = Mapping[str, float | str]
+"""Sampling parameters by name: numbers and texts."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Batch:
     seed: int
     fingerprint: Fingerprint
     classes: tuple[str, ...] | None = None
-    parameters: Mapping[str, float] | None = None
+    parameters: Parameters | None = None
     translated: bool = False
     sources: Sequence[str] | None = None
 

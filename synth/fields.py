@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictStr, model_validator
 
 from synth.text import closest
 
@@ -56,11 +57,25 @@ def _check_parameters(value: Any) -> Any:
     return value
 
 
+def _check_parameter(value: Any) -> Any:
+    """One message in place of one for each member of the union."""
+    if isinstance(value, str) or (_is_number(value) and math.isfinite(value)):
+        return value
+    raise ValueError("A sampling parameter is a finite number or a text")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 Integer = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 LabelsField = Annotated[
     str | Integer | dict[str, Integer] | list[str | Integer], BeforeValidator(_check_labels)
 ]
 """See ``synth.labels``."""
-ParametersField = Annotated[dict[str, Number], BeforeValidator(_check_parameters)]
-"""Sampling parameters by name."""
+ParametersField = Annotated[
+    dict[str, Annotated[Number | StrictStr, BeforeValidator(_check_parameter)]],
+    BeforeValidator(_check_parameters),
+]
+"""Sampling parameters by name: numbers and texts."""

@@ -30,7 +30,7 @@ ModeName = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="A sampling parameter; may be repeated."),
+    typer.Option("--set", metavar="NAME=VALUE", help="A sampling parameter, as in steps=4; may be repeated."),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 PrecisionName = Annotated[str, typer.Option("--precision", help="auto, 32, bf16 or 16.")]
@@ -49,18 +49,16 @@ def check_choice(resume: bool, overwrite: bool) -> None:
         raise UsageError("Use either --resume, to go on, or --overwrite, to start again; not both.")
 
 
-def parse_parameters(settings: Sequence[str]) -> dict[str, float]:
-    """``name=value`` texts as numbers by name."""
-    parameters: dict[str, float] = {}
+def parse_parameters(settings: Sequence[str]) -> dict[str, str]:
+    """``name=value`` by name; what they mean, ``synth.sampling.requests.read_parameters`` finds out."""
+    parameters: dict[str, str] = {}
     for setting in settings:
-        name, _, text = setting.partition("=")
-        try:
-            value = float(text)
-        except ValueError:
-            raise ConfigError(f"Cannot read --set {setting!r}; write NAME=NUMBER.") from None
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"Cannot read --set {setting!r}; write NAME=VALUE.")
         if not name or name in parameters:
             raise ConfigError(f"--set {setting!r} has no name, or names {name!r} a second time.")
-        parameters[name] = value
+        parameters[name] = text
     return parameters
 
 

@@ -68,6 +68,7 @@ def generate(
     from synth.data.writers.formats import get_format
     from synth.offline import generate_dataset, make_plan
     from synth.sampling import Sampler
+    from synth.sampling.requests import read_parameters
 
     encoding = Encoding(image_format, quality)  # type: ignore[arg-type]  # it checks
     get_format(format_name, encoding)
@@ -82,7 +83,7 @@ def generate(
         seed=seed,
         start=start,
         mode=mode,
-        parameters=parameters,
+        parameters=read_parameters(sampler.parameters, parameters),
         format=format_name,
         shard_size=shard_size,
         encoding=encoding,

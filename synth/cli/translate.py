@@ -84,7 +84,7 @@ def translate(
     if strength is not None:
         if "strength" in parameters:
             raise UsageError("Use either --strength or --set strength=; not both.")
-        parameters["strength"] = strength
+        parameters["strength"] = str(strength)
 
     from synth.artifacts import Store
     from synth.data import open_source
@@ -92,6 +92,7 @@ def translate(
     from synth.data.writers.formats import get_format
     from synth.offline import make_translation_plan, translate_dataset
     from synth.sampling import Sampler
+    from synth.sampling.requests import read_parameters
 
     encoding = Encoding(image_format, quality)  # type: ignore[arg-type]  # it checks
     get_format(format_name, encoding)
@@ -107,7 +108,7 @@ def translate(
         seed=seed,
         start=start,
         mode=mode,
-        parameters=parameters,
+        parameters=read_parameters(sampler.parameters, parameters),
         format=format_name,
         shard_size=shard_size,
         encoding=encoding,

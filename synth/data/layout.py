@@ -9,7 +9,7 @@ from typing import IO
 
 import numpy as np
 
-from synth.batch import Batch
+from synth.batch import Batch, Parameters
 from synth.data.encode import PNG, Encoding
 from synth.data.provenance import png_texts, sample_key, sample_records
 
@@ -75,7 +75,7 @@ def npz_constants(
     *,
     seed: int,
     fingerprint: Mapping[str, str],
-    parameters: Mapping[str, float],
+    parameters: Parameters,
     classes: Sequence[str] | None,
 ) -> dict[str, np.ndarray]:
     """The arrays that all samples share.

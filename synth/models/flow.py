@@ -133,12 +133,25 @@ class FlowProgram:
         image = network.image
         self.noise = (NoiseSpec("image", (image.channels, image.height, image.width)),)
         self.parameters: tuple[Parameter, ...] = (
-            Parameter("steps", 4, 1, 100, "network calls along the path: more are slower and truer"),
+            Parameter(
+                "steps",
+                4,
+                1,
+                100,
+                "network calls along the path: more are slower and truer",
+                whole=True,
+                structural=True,
+            ),
         )
         if network.classes:
             self.parameters += (
                 Parameter(
-                    "guidance", 1.0, 0.0, 10.0, "above 1: clearer classes, less variety, half the speed"
+                    "guidance",
+                    1.0,
+                    0.0,
+                    10.0,
+                    "above 1: clearer classes, less variety, half the speed",
+                    structural=True,
                 ),
             )
 

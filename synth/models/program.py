@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -35,13 +35,36 @@ class NoiseSpec:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A sampling parameter that a request may set."""
+    """A number that a request may set."""
 
     name: str
     default: float
     low: float
     high: float
     meaning: str
+    whole: bool = False
+    """Integers only."""
+    structural: bool = False
+    """It changes what is computed and not only with which numbers, as a count of steps does: programs get it
+    as a plain number, while others come as tensors without dimensions in compiled and captured code."""
+
+
+@dataclass(frozen=True)
+class TextParameter:
+    """A text that a request may set. Programs get it as it is, so that it is always structural."""
+
+    name: str
+    default: str
+    meaning: str
+    choices: tuple[str, ...] | None = None
+    """The only texts that there may be; None: any."""
+    most_characters: int = 1_000
+    structural: ClassVar[bool] = True
+
+
+AnyParameter = Parameter | TextParameter
+Values = Mapping[str, Any]
+"""Every parameter of a program by name; see ``Parameter.structural`` for how numbers come."""
 
 
 class Program(Protocol):
@@ -54,17 +77,15 @@ class Program(Protocol):
 
     network: nn.Module
     noise: tuple[NoiseSpec, ...]
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[AnyParameter, ...]
 
-    def steps(self, parameters: Mapping[str, float]) -> int:
+    def steps(self, parameters: Values) -> int:
         """How many times ``step`` is to be called."""
 
-    def begin(
-        self, noise: Mapping[str, Tensor], labels: Tensor | None, parameters: Mapping[str, float]
-    ) -> State:
+    def begin(self, noise: Mapping[str, Tensor], labels: Tensor | None, parameters: Values) -> State:
         """The first state. ``noise`` holds float32 [N, *shape] by name, ``labels`` int64 [N]."""
 
-    def step(self, i: int, state: State, labels: Tensor | None, parameters: Mapping[str, float]) -> State:
+    def step(self, i: int, state: State, labels: Tensor | None, parameters: Values) -> State:
         """One step of the sampler."""
 
     def image(self, state: State) -> Tensor:
@@ -80,7 +101,7 @@ class Translator(Protocol):
         images: Tensor,
         noise: Mapping[str, Tensor],
         labels: Tensor | None,
-        parameters: Mapping[str, float],
+        parameters: Values,
     ) -> State:
         """The first state from images, float [N, C, H, W] in [-1, 1]."""
 

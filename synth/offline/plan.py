@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from synth.batch import Mode
+from synth.batch import Mode, Parameters
 from synth.data.encode import PNG, Encoding
 from synth.errors import UsageError
 from synth.labels import Label, Labels, normalise_labels, resolve_labels
@@ -47,7 +47,7 @@ class Request:
     seed: int = 0
     start: int = 0
     mode: Mode = "fast"
-    parameters: Mapping[str, float] = field(default_factory=dict)
+    parameters: Parameters = field(default_factory=dict)
     format: str = "imagefolder"
     shard_size: int = SHARD_SIZE
     encoding: Encoding = PNG

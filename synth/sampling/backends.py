@@ -8,8 +8,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from synth.batch import Parameters
 from synth.models.program import Program, State
-from synth.sampling.execution import Method, Parameters, begin, begin_from_keys, to_uint8
+from synth.sampling.execution import Method, begin, begin_from_keys, to_uint8
 from synth.sampling.noise import draw_noise
 from synth.sampling.rows import Rows, Wanted
 
@@ -74,10 +75,14 @@ class InductorBackend:
 
     Only for programs of a single step: a compiled step would be compiled anew for each step's number.
     Seeds and parameters are inputs and no constants, so that no value of theirs can start a compilation.
+    Structural parameters are constants: with other values than those prepared for, the program is called
+    eagerly.
     """
 
     def __init__(self, program: Program, dtype: torch.dtype, method: Method) -> None:
         self._program, self._dtype, self.method = program, dtype, method
+        self._eager = EagerBackend(program, dtype, method)
+        self._structure: Parameters | None = None
         self._compiled = torch.compile(self._pixels, dynamic=False, fullgraph=True)
 
     def _pixels(self, noise: Mapping[str, Tensor], rows: Rows, parameters: Any) -> Tensor:
@@ -87,7 +92,7 @@ class InductorBackend:
 
     def _call(self, rows: Rows, parameters: Parameters) -> Tensor:
         noise = draw_noise(self._program.noise, rows.seed, rows.index)
-        values = parameter_tensors(parameters, rows.index.device)
+        values = as_data(self._program, parameters, rows.index.device)
         pixels: Tensor = self._compiled(noise, rows, values)
         return pixels
 
@@ -96,19 +101,34 @@ class InductorBackend:
         # Beyond its limit torch falls back to eager code in silence; there are a dozen bucket sizes at most.
         with torch._dynamo.config.patch(recompile_limit=64):
             self._call(rows, parameters)
+        self._structure = structure_of(self._program, parameters)
 
     def forget(self, size: int) -> None:
         pass
 
     @torch.inference_mode()
     def run(self, rows: Rows, parameters: Parameters, wanted: Wanted | None = None) -> Tensor:
+        if structure_of(self._program, parameters) != self._structure:
+            return self._eager.run(rows, parameters, wanted)
         with torch.compiler.set_stance("fail_on_recompile"):
             return self._call(rows, parameters)
 
 
-def parameter_tensors(parameters: Parameters, device: torch.device) -> dict[str, Any]:
-    """Each value as a float32 tensor without dimensions, which arithmetic takes like a number."""
-    return {name: torch.tensor(float(value), device=device) for name, value in parameters.items()}
+def structure_of(program: Program, parameters: Parameters) -> Parameters:
+    """The values of structural parameters: what compiled and captured code was made for."""
+    return {one.name: parameters[one.name] for one in program.parameters if one.structural}
+
+
+def as_data(program: Program, parameters: Parameters, device: torch.device) -> dict[str, Any]:
+    """Structural values as they are; the others as float32 tensors without dimensions.
+
+    Arithmetic takes such a tensor like a number, and it can be filled anew without a new compilation.
+    """
+    structure = structure_of(program, parameters)
+    return {
+        name: value if name in structure else torch.tensor(float(value), device=device)
+        for name, value in parameters.items()
+    }
 
 
 def _spread(pixels: Tensor, kept: Tensor, size: int) -> Tensor:

@@ -7,11 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from synth.batch import Mode
+from synth.batch import Mode, Parameters
 from synth.errors import DeviceError
 from synth.sampling.backends import Backend
 from synth.sampling.costs import Costs
-from synth.sampling.execution import Parameters
 from synth.sampling.methods import Model, Ways
 from synth.sampling.rows import Rows, Wanted
 from synth.sampling.transfer import DirectTransfer, PinnedTransfer, Transfer
@@ -55,6 +54,7 @@ class Core:
                 lambda size: (self.sample_rows(size), self.defaults),
                 exact=(self._exact, self.exact_bucket),
                 bytes_per_sample=self.bytes_per_sample,
+                steps=self.program.steps(self.defaults),
                 budget_seconds=seconds,
             )
         self.costs = Costs(self.exact_bucket, tuning)

@@ -23,14 +23,18 @@ class Costs:
             return [self.exact_bucket] * -(-count // self.exact_bucket)
         return split(count, self.tuning.seconds)
 
-    def seconds(self, count: int, mode: Mode) -> float:
-        """Predicted seconds of device time for ``count`` samples; 0.0 where nothing was measured."""
+    def seconds(self, count: int, mode: Mode, steps: int | None = None) -> float:
+        """Predicted seconds of device time for ``count`` samples; 0.0 where nothing was measured.
+
+        It grows with the ``steps`` of the program; None: as many as were measured.
+        """
         if self.tuning is None:
             return 0.0
         buckets = self.buckets(count, mode)
+        more = 1.0 if steps is None else steps / self.tuning.steps
         if mode == "exact":
-            return len(buckets) * self.tuning.exact_seconds
-        return sum(self.tuning.seconds[size] for size in buckets)
+            return more * len(buckets) * self.tuning.exact_seconds
+        return more * sum(self.tuning.seconds[size] for size in buckets)
 
     def best_bucket(self, mode: Mode) -> int:
         """How many samples at once take the least time for each."""

@@ -9,15 +9,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from synth.models.program import Program, State, Translator
+from synth.models.program import Program, State, Translator, Values
 from synth.sampling.noise import draw_noise
 from synth.sampling.rows import Rows
 
 Layout = Literal["contiguous", "channels_last"]
 Engine = Literal["eager", "inductor", "graph"]
-
-Parameters = Mapping[str, float]
-"""Sampling parameters by name. In compiled and captured code the values are tensors without dimensions."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ def arrange(network: nn.Module, layout: Layout) -> None:
 
 
 def begin(
-    program: Program, dtype: torch.dtype, noise: Mapping[str, Tensor], rows: Rows, parameters: Parameters
+    program: Program, dtype: torch.dtype, noise: Mapping[str, Tensor], rows: Rows, parameters: Values
 ) -> State:
     """The program's first state, from noise alone or from images."""
     if rows.images is None:
@@ -72,7 +69,7 @@ def begin(
     return program.begin_from(pixels, noise, rows.labels, parameters)
 
 
-def begin_from_keys(program: Program, dtype: torch.dtype, rows: Rows, parameters: Parameters) -> State:
+def begin_from_keys(program: Program, dtype: torch.dtype, rows: Rows, parameters: Values) -> State:
     """The first state, with the noise of the rows' keys."""
     return begin(program, dtype, draw_noise(program.noise, rows.seed, rows.index), rows, parameters)
 

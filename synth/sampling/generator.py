@@ -11,7 +11,7 @@ from torch import Tensor
 from synth.artifacts import ModelCard
 from synth.batch import Batch, Mode
 from synth.labels import Labels
-from synth.models.program import Parameter
+from synth.models.program import AnyParameter
 
 Images = Tensor | np.ndarray
 """uint8 [N, C, H, W] as a tensor, or uint8 [N, H, W, C] as a numpy array."""
@@ -25,7 +25,7 @@ class Generator(Protocol):
         """Name, version, image shape, classes and origin of the model."""
 
     @property
-    def parameters(self) -> tuple[Parameter, ...]:
+    def parameters(self) -> tuple[AnyParameter, ...]:
         """The sampling parameters that ``generate`` and ``translate`` take by name."""
 
     def generate(
@@ -36,7 +36,7 @@ class Generator(Protocol):
         seed: int = 0,
         start: int = 0,
         mode: Mode = "fast",
-        **parameters: float,
+        **parameters: float | str,
     ) -> Batch:
         """``count`` samples with the keys (seed, start) to (seed, start + count - 1)."""
 
@@ -48,7 +48,7 @@ class Generator(Protocol):
         seed: int = 0,
         start: int = 0,
         mode: Mode = "fast",
-        **parameters: float,
+        **parameters: float | str,
     ) -> Batch:
         """One sample for each image."""
 
@@ -60,6 +60,6 @@ class Generator(Protocol):
         seed: int = 0,
         start: int = 0,
         mode: Mode = "fast",
-        **parameters: float,
+        **parameters: float | str,
     ) -> Iterator[Batch]:
         """Batches without end; the first sample has the key (seed, start)."""

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from synth.batch import Parameters
 from synth.models.program import Program
-from synth.sampling.backends import EagerBackend, parameter_tensors
-from synth.sampling.execution import Method, Parameters, begin_from_keys, to_uint8
+from synth.sampling.backends import EagerBackend, as_data, structure_of
+from synth.sampling.execution import Method, begin_from_keys, to_uint8
 from synth.sampling.rows import Rows, Wanted
 
 T = TypeVar("T")
@@ -49,7 +50,7 @@ class _Captured:
 
     rows: Rows
     parameters: dict[str, Any]
-    steps: int
+    structure: Parameters
     replays: list[Replay]
     pixels: Tensor
 
@@ -57,8 +58,8 @@ class _Captured:
 class GraphBackend:
     """Replays what was captured at warm-up, one graph for each step, so that work can stop in between.
 
-    What was not captured (another number of steps than the default one) is called eagerly: no request ever
-    starts a capture.
+    What was not captured (structural parameters, such as the number of steps, with other values than the
+    defaults) is called eagerly: no request ever starts a capture.
     """
 
     def __init__(self, program: Program, dtype: torch.dtype, method: Method, recorder: Recorder) -> None:
@@ -72,7 +73,7 @@ class GraphBackend:
         if len(rows) in self._captured:
             return
         own = rows._each(torch.clone)
-        values = parameter_tensors(parameters, rows.index.device)
+        values = as_data(self._program, parameters, rows.index.device)
         program, steps = self._program, self._program.steps(parameters)
         replays: list[Replay] = []
 
@@ -85,7 +86,7 @@ class GraphBackend:
         for i in range(steps):
             state = stage(lambda i=i, state=state: program.step(i, state, own.labels, values))  # type: ignore[misc]
         pixels = stage(lambda: to_uint8(program.image(state)))
-        self._captured[len(rows)] = _Captured(own, values, steps, replays, pixels)
+        self._captured[len(rows)] = _Captured(own, values, structure_of(program, parameters), replays, pixels)
 
     def forget(self, size: int) -> None:
         self._captured.pop(size, None)
@@ -93,14 +94,15 @@ class GraphBackend:
     @torch.inference_mode()
     def run(self, rows: Rows, parameters: Parameters, wanted: Wanted | None = None) -> Tensor:
         captured = self._captured.get(len(rows))
-        if captured is None or captured.steps != self._program.steps(parameters):
+        if captured is None or captured.structure != structure_of(self._program, parameters):
             return self._eager.run(rows, parameters, wanted)
         captured.rows.seed.copy_(rows.seed)
         captured.rows.index.copy_(rows.index)
         if captured.rows.labels is not None and rows.labels is not None:
             captured.rows.labels.copy_(rows.labels)
         for name, value in parameters.items():
-            captured.parameters[name].fill_(value)
+            if name not in captured.structure:
+                captured.parameters[name].fill_(value)
         for number, replay in enumerate(captured.replays):
             mask = wanted() if wanted is not None and number else None
             if mask is not None and not mask.any():

@@ -8,7 +8,7 @@ from torch import nn
 from synth.artifacts import Artifact
 from synth.errors import ArtifactError, NotFoundError
 from synth.families import get_family
-from synth.models.program import ImageShape
+from synth.models.program import ImageShape, Program
 from synth.sampling.methods import Model
 from synth.text import brief
 
@@ -18,6 +18,22 @@ def load_network(artifact: Artifact) -> nn.Module:
 
     Raises ArtifactError where the family is unknown to this version of synth, or the weights do not fit.
     """
+    weights = artifact.weights()
+    network = _empty_network(artifact)
+    try:
+        network.load_state_dict(weights, strict=True, assign=True)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise _misfit(artifact, error) from error
+    return network.requires_grad_(False).eval()
+
+
+def load_outline(artifact: Artifact) -> Program:
+    """The program over a network without weights: it computes nothing, and tells what it would do."""
+    program: Program = get_family(artifact.manifest.family).load("program")(_empty_network(artifact))
+    return program
+
+
+def _empty_network(artifact: Artifact) -> nn.Module:
     manifest = artifact.manifest
     try:
         family = get_family(manifest.family)
@@ -26,18 +42,20 @@ def load_network(artifact: Artifact) -> nn.Module:
             f"{artifact.path} is of the family {manifest.family!r}, which this version of synth "
             "does not know. Upgrade synth."
         ) from error
-    weights = artifact.weights()
     try:
         # On the meta device nothing is allocated or initialised that the weights replace anyway.
         with torch.device("meta"):
             network: nn.Module = family.load("network")(manifest.network, *_trained_for(artifact))
-        network.load_state_dict(weights, strict=True, assign=True)
     except (LookupError, ArithmeticError, TypeError, ValueError, RuntimeError) as error:
-        raise ArtifactError(
-            f"The weights in {artifact.path} do not fit the network that its manifest describes "
-            f"({brief(error)}). Restore the folder from a copy, or train the model again."
-        ) from error
-    return network.requires_grad_(False).eval()
+        raise _misfit(artifact, error) from error
+    return network
+
+
+def _misfit(artifact: Artifact, error: Exception) -> ArtifactError:
+    return ArtifactError(
+        f"The weights in {artifact.path} do not fit the network that its manifest describes "
+        f"({brief(error)}). Restore the folder from a copy, or train the model again."
+    )
 
 
 def load_model(artifact: Artifact) -> Model:

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from synth.batch import Parameters
 from synth.models.program import ImageShape, Program
 from synth.sampling.backends import Backend, EagerBackend, InductorBackend
-from synth.sampling.execution import Method, Parameters, arrange, methods, steady_method
+from synth.sampling.execution import Method, arrange, begin_from_keys, methods, steady_method
 from synth.sampling.graphs import GraphBackend, Recorder
 from synth.sampling.rows import Rows
 from synth.sampling.tuning import Candidate
@@ -71,7 +72,10 @@ class Ways:
         )
 
     def bytes_per_sample(self, rows: Rows, parameters: Parameters) -> int:
-        """Bytes of all activations of one sample: an upper bound of what a row of a bucket needs at once."""
+        """Bytes of all activations of one sample: an upper bound of what a row of a bucket needs at once.
+
+        Of one step, and all that comes before and after: steps follow each other in the same memory.
+        """
         total = 0
 
         def add(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -81,11 +85,16 @@ class Ways:
 
         hooks = [module.register_forward_hook(add) for module in self.program.network.modules()]
         try:
-            self.steady_backend.run(rows, parameters)
+            self._one_step(rows, parameters)
         finally:
             for hook in hooks:
                 hook.remove()
         return max(total, 1)
+
+    @torch.inference_mode()
+    def _one_step(self, rows: Rows, parameters: Parameters) -> None:
+        state = begin_from_keys(self.program, self._dtype, rows, parameters)
+        self.program.image(self.program.step(0, state, rows.labels, parameters))
 
     def _program(self, method: Method) -> Program:
         if method.layout not in self._programs:

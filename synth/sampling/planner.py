@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from synth.artifacts import Artifact, ModelCard
-from synth.batch import Batch, Fingerprint, Mode, Precision
+from synth.batch import Batch, Fingerprint, Mode, Parameters, Precision
 from synth.errors import UsageError
 from synth.labels import Labels, resolve_labels
-from synth.models.program import Parameter
+from synth.models.program import AnyParameter
 from synth.randomness import check_seed
 from synth.sampling.costs import Costs
 from synth.sampling.generator import Images
@@ -28,7 +27,7 @@ class Traits:
     device: str
     """Its type: ``cpu`` or ``cuda``."""
     precision: Precision
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[AnyParameter, ...]
     translates: bool
     costs: Costs
 
@@ -60,9 +59,11 @@ class Planner(ABC):
         """Bytes of weights and of the activations of the largest bucket, as far as modules tell."""
 
     @abstractmethod
-    def run(
-        self, rows: Rows, mode: Mode, parameters: Mapping[str, float], *, wanted: Wanted | None = None
-    ) -> Tensor:
+    def steps(self, parameters: Parameters) -> int:
+        """How many steps the program takes, which time grows with. For any thread."""
+
+    @abstractmethod
+    def run(self, rows: Rows, mode: Mode, parameters: Parameters, *, wanted: Wanted | None = None) -> Tensor:
         """uint8 [N, C, H, W] on the CPU, for the rows of one planned request or of several together.
 
         ``wanted`` is asked between buckets and between the steps of samplers that have several: rows that
@@ -78,7 +79,7 @@ class Planner(ABC):
         return self._card
 
     @property
-    def parameters(self) -> tuple[Parameter, ...]:
+    def parameters(self) -> tuple[AnyParameter, ...]:
         """The sampling parameters that this model takes, with their ranges."""
         return self.traits.parameters
 
@@ -103,7 +104,7 @@ class Planner(ABC):
         start: int = 0,
         mode: Mode = "fast",
         images: Images | None = None,
-        parameters: Mapping[str, float] | None = None,
+        parameters: Parameters | None = None,
     ) -> Work:
         """A request in the form that ``run`` takes, with all its values found good.
 
@@ -136,9 +137,13 @@ class Planner(ABC):
             translated=work.rows.images is not None,
         )
 
-    def cost(self, count: int, mode: Mode = "fast") -> float:
-        """Predicted seconds of device time, from what warm-up measured; 0.0 where it measured nothing."""
-        return self.traits.costs.seconds(count, mode)
+    def cost(self, count: int, mode: Mode = "fast", parameters: Parameters | None = None) -> float:
+        """Predicted seconds of device time, from what warm-up measured; 0.0 where it measured nothing.
+
+        ``parameters``: those of planned work, which may ask for many steps or few; None: the defaults.
+        """
+        steps = None if parameters is None else self.steps(parameters)
+        return self.traits.costs.seconds(count, mode, steps)
 
     def best_bucket(self, mode: Mode = "fast") -> int:
         """How many samples at once take the least time for each, by what warm-up measured."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Sequence
 from numbers import Real
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from synth.artifacts import ModelCard
-from synth.batch import Mode
+from synth.batch import Mode, Parameters
 from synth.errors import UsageError
-from synth.models.program import Parameter
+from synth.models.program import AnyParameter, Parameter, TextParameter
 from synth.randomness import MAX_INDEX
 from synth.sampling.generator import Images
 from synth.text import closest
@@ -43,20 +45,67 @@ def check_keys(card: ModelCard, count: int | None, start: int, mode: Mode) -> Te
 
 
 def check_parameters(
-    card: ModelCard, known: Sequence[Parameter], given: Mapping[str, float]
-) -> dict[str, float]:
+    card: ModelCard, known: Sequence[AnyParameter], given: Parameters
+) -> dict[str, float | str]:
     """A value for every parameter, the defaults filled in; raises UsageError."""
     by_name = {parameter.name: parameter for parameter in known}
-    for name, value in given.items():
+    for name in given:
         if name not in by_name:
             raise UsageError(
                 f"{card.reference} has no parameter {name!r}{closest(name, by_name)}. "
                 f"Parameters: {', '.join(by_name) or 'none'}."
             )
-        low, high = by_name[name].low, by_name[name].high
-        if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
-            raise UsageError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}.")
-    return {name: float(given.get(name, parameter.default)) for name, parameter in by_name.items()}
+    return {
+        name: _check_text(parameter, given.get(name, parameter.default))
+        if isinstance(parameter, TextParameter)
+        else _check_number(parameter, given.get(name, parameter.default))
+        for name, parameter in by_name.items()
+    }
+
+
+def read_parameters(known: Sequence[AnyParameter], texts: Parameters) -> dict[str, float | str]:
+    """Values that were written as text, as on a command line: numbers where the parameter takes one.
+
+    What cannot be read stays a text, and is left to ``check_parameters``, which says what is wanted.
+    """
+    numbers = {parameter.name for parameter in known if isinstance(parameter, Parameter)}
+    values: dict[str, float | str] = dict(texts)
+    for name in numbers & texts.keys():
+        with contextlib.suppress(ValueError):
+            values[name] = float(texts[name])
+    return values
+
+
+def _check_number(parameter: Parameter, value: object) -> float:
+    low, high = parameter.low, parameter.high
+    if isinstance(value, Real) and not isinstance(value, bool):
+        number: Any = value
+        if low <= number <= high and not (parameter.whole and number % 1):
+            return int(number) if parameter.whole else float(number)
+    kind = "a whole number" if parameter.whole else "a number"
+    raise UsageError(f"{parameter.name} must be {kind} from {low:g} to {high:g}, not {_short(value)}.")
+
+
+def _check_text(parameter: TextParameter, value: object) -> str:
+    name, choices, most = parameter.name, parameter.choices, parameter.most_characters
+    if choices is not None:
+        if value not in choices:
+            similar = closest(value, choices) if isinstance(value, str) else ""
+            raise UsageError(f"{name} must be one of {', '.join(choices)}, not {_short(value)}{similar}.")
+        return str(value)
+    if not isinstance(value, str):
+        raise UsageError(f"{name} must be a text, not {_short(value)}.")
+    if len(value) > most:
+        raise UsageError(f"{name} may have at most {most:,} characters; this one has {len(value):,}.")
+    # Control characters but line ends, and halves of characters, which no file can hold.
+    if any(unicodedata.category(one) in ("Cc", "Cs") and one not in "\n\r\t" for one in value):
+        raise UsageError(f"{name} must be a text without control characters.")
+    return value
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def check_images(card: ModelCard, images: Images) -> Tensor:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from synth.batch import Mode
+from synth.batch import Mode, Parameters
 from synth.randomness import seed_word
 
 Wanted = Callable[[], Tensor | None]
@@ -83,7 +83,7 @@ class Work:
     rows: Rows
     seed: int
     mode: Mode
-    parameters: Mapping[str, float]
+    parameters: Parameters
     """Every sampling parameter of the model by name, defaults filled in."""
 
     def __len__(self) -> int:

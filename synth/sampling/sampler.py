@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 import synth
 from synth.artifacts import Artifact, Store
-from synth.batch import Batch, Mode
+from synth.batch import Batch, Mode, Parameters
 from synth.labels import Labels
 from synth.models.program import Translator
 from synth.sampling import tuning_cache
@@ -124,7 +124,7 @@ class Sampler(Planner):
         seed: int = 0,
         start: int = 0,
         mode: Mode = "fast",
-        **parameters: float,
+        **parameters: float | str,
     ) -> Batch:
         """``count`` samples with the keys (seed, start) to (seed, start + count - 1).
 
@@ -151,7 +151,7 @@ class Sampler(Planner):
         seed: int = 0,
         start: int = 0,
         mode: Mode = "fast",
-        **parameters: float,
+        **parameters: float | str,
     ) -> Batch:
         """One sample for each image: uint8, tensor [N, C, H, W] or numpy [N, H, W, C], of the model's shape.
 
@@ -171,17 +171,18 @@ class Sampler(Planner):
         seed: int = 0,
         start: int = 0,
         mode: Mode = "fast",
-        **parameters: float,
+        **parameters: float | str,
     ) -> Iterator[Batch]:
         """Batches without end; the first sample has the key (seed, start). See ``generate``."""
         while True:
             yield self.generate(batch_size, labels=labels, seed=seed, start=start, mode=mode, **parameters)
             start += batch_size
 
-    def run(
-        self, rows: Rows, mode: Mode, parameters: Mapping[str, float], *, wanted: Wanted | None = None
-    ) -> Tensor:
+    def run(self, rows: Rows, mode: Mode, parameters: Parameters, *, wanted: Wanted | None = None) -> Tensor:
         return self._core.run(rows, mode, parameters, wanted)
+
+    def steps(self, parameters: Parameters) -> int:
+        return self._core.program.steps(parameters)
 
     @property
     def memory_bytes(self) -> int:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from pydantic import BaseModel, ConfigDict
 
+from synth.batch import Parameters
 from synth.sampling.backends import Backend
-from synth.sampling.execution import Engine, Layout, Method, Parameters
+from synth.sampling.execution import Engine, Layout, Method
 from synth.sampling.rows import Rows
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -64,6 +65,8 @@ class Tuning(BaseModel):
     """Measured seconds of the bucket of mode ``exact``."""
     trials: list[Trial]
     warmup_seconds: float
+    steps: int = 1
+    """Of the program, in what was measured."""
 
     @property
     def method(self) -> Method:
@@ -89,6 +92,7 @@ def tune(
     *,
     exact: tuple[Backend, int],
     bytes_per_sample: int,
+    steps: int,
     budget_seconds: float,
 ) -> tuple[Tuning, Backend]:
     """Measure the candidates within the budget, then the buckets of the best one.
@@ -98,6 +102,7 @@ def tune(
         inputs: see ``MakeInputs``.
         exact: backend and bucket of mode ``exact``, whose cost is measured too.
         bytes_per_sample: activations of one sample; buckets of more than 2 GiB are not offered.
+        steps: of the program with these inputs.
         budget_seconds: when it is used up, what has been measured decides.
     """
     began = time.monotonic()
@@ -125,6 +130,7 @@ def tune(
             for (tried, took), least in zip(prepared, seconds, strict=True)
         ],
         warmup_seconds=time.monotonic() - began,
+        steps=steps,
     )
     return tuning, backend
 

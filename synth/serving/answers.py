@@ -26,7 +26,7 @@ class GenerationAnswer(BaseModel):
     start: int
     shape: tuple[int, int, int, int] = Field(description="N, H, W, C.")
     classes: list[str] | None
-    parameters: dict[str, float] = Field(description="Sampling parameters in use, defaults filled in.")
+    parameters: dict[str, float | str] = Field(description="Sampling parameters in use, defaults filled in.")
     fingerprint: dict[str, str] = Field(description="All else that decides the pixels.")
     synthetic: Literal[True]
     data: list[GeneratedImage]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from torch import Tensor, from_numpy
 
 from synth.artifacts import Artifact
-from synth.batch import Mode, Precision
+from synth.batch import Mode, Parameters, Precision
 from synth.errors import DeviceError, SynthError
 from synth.machine import worker_threads
+from synth.sampling.load import load_outline
 from synth.sampling.planner import Planner, Traits
 from synth.sampling.rows import Rows, Wanted
 from synth.serving.member import LostError, Member
@@ -119,6 +120,7 @@ class CrewSampler(Planner):
     def __init__(self, artifact: Artifact, crew: Crew, opening: Open, opened: Opened) -> None:
         super().__init__(artifact)
         self._crew, self._opening, self._opened = crew, opening, opened
+        self._outline = load_outline(artifact)
 
     @property
     def traits(self) -> Traits:
@@ -128,10 +130,11 @@ class CrewSampler(Planner):
     def memory_bytes(self) -> int:
         return self._crew.count * self._opened.memory_bytes
 
-    def run(
-        self, rows: Rows, mode: Mode, parameters: Mapping[str, float], *, wanted: Wanted | None = None
-    ) -> Tensor:
+    def run(self, rows: Rows, mode: Mode, parameters: Parameters, *, wanted: Wanted | None = None) -> Tensor:
         return self._crew.run(Run.of(self._opening.handle, rows, mode, parameters), self._opening, wanted)
+
+    def steps(self, parameters: Parameters) -> int:
+        return self._outline.steps(parameters)
 
     def close(self) -> None:
         self._crew.close(self._opening.handle)

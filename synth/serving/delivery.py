@@ -57,10 +57,8 @@ class Delivery(Response):
         services, order = self._services, self._order
         with ExitStack() as held, ExitStack() as lent:
             lease = lent.enter_context(await services.registry.lease(order.model))
-            # Once more when it is planned; most of what has to be refused need not be.
-            services.engine.check(
-                self._deadline, services.engine.predict(lease.sampler, order.count, order.mode)
-            )
+            # Once more with its own cost when it is planned; most of what has to be refused need not be.
+            services.engine.check(self._deadline)
             size = memory_of(order.count, lease.artifact, self._form, services.settings)
             reserved = held.enter_context(services.memory.reserve(size))
             work, whole = await order.plan(lease.sampler)

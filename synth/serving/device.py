@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from synth.batch import Mode
+from synth.batch import Mode, Parameters
 from synth.errors import DeviceError
 from synth.machine import worker_threads
 from synth.sampling.planner import Planner
@@ -95,11 +95,12 @@ class DeviceThreads:
         with self._grown:
             return (self._lanes.seconds + sum(self._running.values())) / self.count
 
-    def predict(self, sampler: Planner, count: int, mode: Mode) -> float:
+    def predict(self, sampler: Planner, count: int, mode: Mode, parameters: Parameters) -> float:
         """Seconds that ``count`` samples take by themselves."""
         with self._grown:
-            one = self._lanes.predict(sampler, min(count, sampler.best_bucket(mode)), mode)
-            return max(one, self._lanes.predict(sampler, count, mode) / self.count)
+            least = min(count, sampler.best_bucket(mode))
+            one = self._lanes.predict(sampler, least, mode, parameters)
+            return max(one, self._lanes.predict(sampler, count, mode, parameters) / self.count)
 
     def add(self, ticket: Ticket) -> None:
         """Let a ticket wait."""

@@ -12,7 +12,6 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor
 
-from synth.batch import Mode
 from synth.errors import OverloadError, SynthError
 from synth.sampling.planner import Planner
 from synth.sampling.rows import Work
@@ -113,9 +112,9 @@ class Engine:
         self._device.call(run)
         return await answer
 
-    def predict(self, sampler: Planner, count: int, mode: Mode) -> float:
-        """Seconds of device time that ``count`` samples take by themselves."""
-        return self._device.predict(sampler, count, mode)
+    def predict(self, sampler: Planner, work: Work) -> float:
+        """Seconds of device time that work takes by itself."""
+        return self._device.predict(sampler, len(work), work.mode, work.parameters)
 
     def check(self, deadline: float | None, seconds: float = 0.0) -> None:
         """Raise OverloadError if work of ``seconds`` would not be accepted now, DeadlineError if too late."""
@@ -171,7 +170,7 @@ class Engine:
             if continued:
                 self._check_open()
             else:
-                self.check(deadline, self.predict(sampler, len(work), work.mode))
+                self.check(deadline, self.predict(sampler, work))
         except SynthError:
             release()
             raise

@@ -8,11 +8,10 @@ cost the same. A client with one huge request therefore delays the others by no 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from synth.batch import Mode
+from synth.batch import Mode, Parameters
 from synth.sampling.planner import Planner
 from synth.sampling.rows import Rows
 from synth.serving.telemetry import Share
@@ -66,7 +65,7 @@ class Lane:
     key: LaneKey
     sampler: Planner
     mode: Mode
-    parameters: Mapping[str, float]
+    parameters: Parameters
     size: int
     """Samples per batch."""
     scale: float
@@ -90,7 +89,7 @@ class Lane:
         self.scale += _SMOOTHING * (seconds / self._expected(rows) - self.scale)
 
     def _expected(self, rows: int) -> float:
-        return self.sampler.cost(rows, self.mode) or rows * _UNMEASURED_SECONDS
+        return self.sampler.cost(rows, self.mode, self.parameters) or rows * _UNMEASURED_SECONDS
 
     def take(self) -> list[Piece]:
         """A batch of what waits: ``size`` samples if there are so many. Clients give in turns."""
@@ -139,9 +138,9 @@ class Lanes:
         """Predicted device time of all that waits."""
         return sum(lane.waiting_seconds for lane in self._lanes.values())
 
-    def predict(self, sampler: Planner, rows: int, mode: Mode) -> float:
+    def predict(self, sampler: Planner, rows: int, mode: Mode, parameters: Parameters) -> float:
         """Device time of ``rows`` samples by themselves."""
-        return self._scales.get(sampler, 1.0) * sampler.cost(rows, mode)
+        return self._scales.get(sampler, 1.0) * sampler.cost(rows, mode, parameters)
 
     def add(self, ticket: Ticket) -> None:
         """Let a ticket wait."""

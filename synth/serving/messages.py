@@ -6,7 +6,6 @@ Pickled, since both ends are one program and nobody else can write to the socket
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from synth.batch import Mode
+from synth.batch import Mode, Parameters
 from synth.sampling.planner import Traits
 from synth.sampling.rows import Rows
 
@@ -64,10 +63,10 @@ class Run:
     rows: tuple[np.ndarray | None, ...]
     """seed, index, labels and images of ``Rows``."""
     mode: Mode
-    parameters: Mapping[str, float]
+    parameters: Parameters
 
     @staticmethod
-    def of(handle: Handle, rows: Rows, mode: Mode, parameters: Mapping[str, float]) -> Run:
+    def of(handle: Handle, rows: Rows, mode: Mode, parameters: Parameters) -> Run:
         """The message for these rows."""
         tensors = (rows.seed, rows.index, rows.labels, rows.images)
         arrays = tuple(None if tensor is None else tensor.numpy() for tensor in tensors)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -11,7 +10,7 @@ from starlette.types import Scope
 from torch import Tensor
 
 from synth.artifacts import Artifact
-from synth.batch import Batch, Mode
+from synth.batch import Batch, Mode, Parameters
 from synth.labels import Labels
 from synth.sampling.planner import Planner
 from synth.sampling.rows import Work
@@ -34,7 +33,7 @@ class Order:
     seed: int = 0
     start: int = 0
     mode: Mode = "fast"
-    parameters: Mapping[str, float] = field(default_factory=dict)
+    parameters: Parameters = field(default_factory=dict)
     images: Tensor | None = None
     """uint8 [count, C, H, W] to translate; None: to generate."""
 

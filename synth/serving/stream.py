@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from synth.batch import Batch, Mode
 from synth.errors import OverloadError, UsageError
 from synth.randomness import MAX_INDEX, MAX_SEED
+from synth.sampling.requests import read_parameters
 from synth.serving.delivery import PIECE_BYTES, encode, gathered, send_stream, to_its_end, unless_gone
 from synth.serving.documentation import IMAGE_HEADERS, problems
 from synth.serving.forms import FORMS, Form, answer_headers
@@ -70,9 +71,9 @@ class StreamQuery(BaseModel):
     )
 
     @property
-    def parameters(self) -> dict[str, float]:
-        """The sampling parameters; UsageError if one is no number."""
-        return {name: _number(name, text) for name, text in (self.model_extra or {}).items()}
+    def parameters(self) -> dict[str, str]:
+        """The sampling parameters, as they were written."""
+        return {name: str(text) for name, text in (self.model_extra or {}).items()}
 
 
 @router.get(
@@ -116,12 +117,14 @@ class Stream(Response):
         services, form = self._services, self._form
         with ExitStack() as held:
             lease = held.enter_context(await services.registry.lease(self._order.model))
-            size = _chunk_size(lease, self._order, form, services)
+            texts = self._order.parameters
+            order = replace(self._order, parameters=read_parameters(lease.sampler.parameters, texts))
+            size = _chunk_size(lease, order, form, services)
             # One chunk is encoded and sent while the next one is made.
             held.enter_context(
                 services.memory.reserve(2 * memory_of(size, lease.artifact, form, services.settings))
             )
-            chunks = _Chunks(services, lease, scope, replace(self._order, count=size), self._order.count)
+            chunks = _Chunks(services, lease, scope, replace(order, count=size), order.count)
             first = await chunks.make(0)
             encoder = form.open(first)
             scope["state"]["model"] = first.fingerprint.model
@@ -199,13 +202,3 @@ def _chunk_size(lease: Lease, order: Order, form: Form, services: Services) -> i
         settings.max_bytes_in_flight // (4 * form.memory(each)),
     )
     return max(1, min(wanted, fitting, order.count))
-
-
-def _number(name: str, text: Any) -> float:
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        fields = ", ".join(StreamQuery.model_fields)
-        raise UsageError(
-            f"{name} is neither a field of the request ({fields}) nor a sampling parameter with a number."
-        ) from None

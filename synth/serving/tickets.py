@@ -13,7 +13,7 @@ from synth.sampling.planner import Planner
 from synth.sampling.rows import Work
 from synth.serving.telemetry import Trace
 
-LaneKey = tuple[int, str, Mode, tuple[tuple[str, float], ...]]
+LaneKey = tuple[int, str, Mode, tuple[tuple[str, float | str], ...]]
 
 
 class Ticket:

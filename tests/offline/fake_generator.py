@@ -13,6 +13,7 @@ import torch
 
 from synth.batch import Batch, Fingerprint
 from synth.labels import resolve_labels
+from synth.models.program import Parameter
 from synth.randomness import bits, stream_id
 
 
@@ -25,6 +26,8 @@ class FakeCard:
 
 class FakeGenerator:
     """As much of the Generator protocol as data sets need; remembers the labels that it was asked for."""
+
+    parameters = (Parameter("temperature", 1.0, 0.0, 10.0, "how wild"),)
 
     def __init__(self, classes=("cat", "dog")):
         self.card = FakeCard(classes)

@@ -98,7 +98,7 @@ def test_ctrl_c_exits_with_130_and_resume_goes_on(run, tmp_path, monkeypatch):
     ("words", "message"),
     [
         (["--resume", "--overwrite"], "not both"),
-        (["--set", "temperature"], "NAME=NUMBER"),
+        (["--set", "temperature"], "NAME=VALUE"),
         (["--set", "=1"], "has no name"),
         (["--set", "t=1", "--set", "t=2"], "a second time"),
         (["--format", "parquett"], "no output format"),

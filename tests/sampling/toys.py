@@ -20,7 +20,7 @@ class Steps:
 
     noise = (NoiseSpec("input", (3, 8, 8)),)
     parameters = (
-        Parameter("steps", 3.0, 1.0, 9.0, "how many"),
+        Parameter("steps", 3.0, 1.0, 9.0, "how many", whole=True, structural=True),
         Parameter("pull", 1.0, 0.0, 2.0, "how far each step goes"),
     )
 

@@ -18,7 +18,9 @@ from synth.artifacts import Artifact, Draft, ImageInfo, ModelCard, Store
 from synth.batch import Batch, Fingerprint
 from synth.errors import UsageError
 from synth.labels import resolve_labels
+from synth.models.program import Parameter
 from synth.randomness import bits
+from synth.sampling.requests import check_parameters
 from synth.sampling.rows import Rows, Work
 from synth.serving import ServerSettings, create_app
 from synth.serving.protocol import configure
@@ -32,6 +34,7 @@ class FakeGenerator:
 
     memory_bytes = 1000
     concurrent = False
+    parameters = (Parameter("temperature", 1.0, 0.0, 10.0, "how wild"),)
 
     def __init__(self, artifact: Artifact, before: Callable[[], object] = lambda: None) -> None:
         artifact.weights()  # a damaged artifact shows itself as it does to the real one
@@ -39,13 +42,12 @@ class FakeGenerator:
         self._before = before
 
     def plan(self, count, *, labels, seed, start, mode, images, parameters) -> Work:
-        if unknown := parameters.keys() - {"temperature"}:
-            raise UsageError(f"There is no parameter {sorted(unknown)[0]!r}. Parameters: temperature.")
+        values = check_parameters(self.card, self.parameters, parameters)
         if images is not None:
             raise UsageError(f"{self.card.reference} makes images from nothing; it cannot translate.")
         index = torch.arange(count) + start
         numbers = resolve_labels(labels, classes=self.card.classes, index=index, seed=seed)
-        return Work(Rows.of(seed, index, numbers), seed, mode, {"temperature": 1.0, **parameters})
+        return Work(Rows.of(seed, index, numbers), seed, mode, values)
 
     def run(self, rows, mode, parameters, *, wanted=None) -> Tensor:
         self._before()
@@ -67,7 +69,7 @@ class FakeGenerator:
             parameters=work.parameters,
         )
 
-    def cost(self, count, mode="fast") -> float:
+    def cost(self, count, mode="fast", parameters=None) -> float:
         return 0.0
 
     def best_bucket(self, mode="fast") -> int:

@@ -38,7 +38,7 @@ class IndexSampler:
         self.wanted.append(None if asked is None else asked.tolist())
         return (rows.index + 100 * rows.seed).to(torch.uint8).reshape(-1, 1, 1, 1)
 
-    def cost(self, count: int, mode: Mode = "fast") -> float:
+    def cost(self, count: int, mode: Mode = "fast", parameters: object = None) -> float:
         return count * self.seconds
 
     def best_bucket(self, mode: Mode = "fast") -> int:

@@ -246,7 +246,7 @@ def test_what_was_learnt_of_slow_batches_enters_the_prediction():
         async with running() as engine:
             for _ in range(30):
                 await engine.submit(sampler, work(8))
-            assert engine.predict(sampler, 8, "fast") > 1e-7
+            assert engine.predict(sampler, work(8)) > 1e-7
 
     asyncio.run(scenario())
 

@@ -35,7 +35,10 @@ def problem(answer, status: int, code: str) -> str:
         ({"labels": 1.5}, "/labels: Labels are 'any', 'balanced', a class name or number"),
         ({"labels": [True]}, "/labels: Labels are 'any', 'balanced'"),
         ({"labels": {"cat": -1}}, "/labels: Labels are 'any', 'balanced'"),
-        ({"parameters": {"temperature": "hot"}}, "/parameters/temperature: Input should be a valid number"),
+        (
+            {"parameters": {"temperature": [1]}},
+            "/parameters/temperature: A sampling parameter is a finite number or",
+        ),
         ({"parameters": {"seed": 1}}, "/parameters: 'seed' is no sampling parameter"),
         ([], "Input should be a valid dictionary or object"),
         (None, "The body is empty"),

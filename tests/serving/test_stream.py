@@ -60,7 +60,7 @@ def test_multipart_has_a_png_and_a_record_for_each_image(client):
         ({"labels": "dgo"}, 422, "'dog'"),
         ({"labels": "cat=3"}, 422, "labels"),
         ({"sede": 3}, 422, "sede"),
-        ({"temperature": "warm"}, 422, "temperature is neither"),
+        ({"temperature": "warm"}, 422, "temperature must be a number from 0 to 10, not 'warm'"),
         ({"mode": "quick"}, 422, "mode"),
     ],
 )

@@ -55,7 +55,7 @@ class Header(_Record):
 
     fingerprint: dict[str, str]
     seed: int
-    parameters: dict[str, float]
+    parameters: dict[str, float | str]
     classes: list[str] | None
     channels: int
     height: int

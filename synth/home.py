@@ -24,3 +24,8 @@ def runs_folder() -> Path:
 def data_folder() -> Path:
     """Local copies of the built-in data sets."""
     return home() / "data"
+
+
+def cache_folder() -> Path:
+    """What can be made again, and files of running processes; it may be deleted when none runs."""
+    return home() / "cache"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from synth.data.scratch import gather, scratch_tensor, widened
 from synth.data.source import Source
 from synth.errors import ConfigError, SourceError
 from synth.machine import available_memory
@@ -19,11 +21,15 @@ MINIMUM_IMAGES = 16
 """Fewer images than this are refused for training."""
 LARGEST_OWN_SIDE = 128
 """Training takes the images' own size up to so many pixels a side; beyond, it asks for one."""
+_COPIES = 2
+"""Of the images, which training holds while it keeps some of them back."""
+_SMALL_BYTES = 2**28
+"""A selection of images that lie in a file may be as large in memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Images in memory.
+    """Decoded images, in memory or, where that cannot hold them, in a file that is mapped into it.
 
     Attributes:
         images: uint8 [N, C, H, W], values 0 to 255; C is 1 (grey) or 3 (RGB).
@@ -32,6 +38,7 @@ class ImageSet:
         classes: class names by number, or None.
         notes: what the user should know, from the source and from the loading.
         source: the source as the user wrote it.
+        scratch: folder for the file that the images lie in; None: they lie in memory.
     """
 
     images: Tensor
@@ -40,6 +47,7 @@ class ImageSet:
     classes: tuple[str, ...] | None
     notes: tuple[str, ...] = ()
     source: str = ""
+    scratch: Path | None = None
 
     def __len__(self) -> int:
         return int(self.images.shape[0])
@@ -54,9 +62,10 @@ class ImageSet:
     def subset(self, positions: Sequence[int] | np.ndarray | Tensor) -> ImageSet:
         """The images at these positions (integers, 0 to N - 1), in this order; classes and notes stay."""
         rows = torch.as_tensor(np.asarray(positions, dtype=np.int64))
+        large = len(rows) * self.images[:1].numel() > _SMALL_BYTES
         return replace(
             self,
-            images=self.images[rows],
+            images=gather(self.images, rows, self.scratch) if self.scratch and large else self.images[rows],
             labels=None if self.labels is None else self.labels[rows],
             ids=tuple(self.ids[row] for row in rows.tolist()),
         )
@@ -76,6 +85,7 @@ def load_images(
     size: tuple[int, int] | None = None,
     channels: int | None = None,
     largest_own_side: int | None = None,
+    scratch: Path | None = None,
 ) -> ImageSet:
     """Decode a whole source, once, into one tensor.
 
@@ -85,58 +95,105 @@ def load_images(
             own size, which must then be the same for all.
         channels: 1 or 3. None: 1 if every image is grey, 3 otherwise.
         largest_own_side: without ``size``, larger images are refused; None takes them all.
+        scratch: folder for a file, in which images lie that memory cannot hold; None: those are refused.
 
     Raises:
         ConfigError: a size or number of channels that cannot be.
         SourceError: images of several sizes, or too large ones, without ``size``; or more than fit into
             memory. The message says which.
+        StorageError: more than fit into ``scratch``.
         UnreadableError: files that cannot be decoded; the message names them.
     """
     if size is not None and (len(size) != 2 or min(size) < 1):
         raise ConfigError(f"An image size is a height and a width from 1, not {size}.")
     if channels not in (None, 1, 3):
         raise ConfigError(f"Images have 1 channel (grey) or 3 (RGB), not {channels}.")
-    fitted: list[_Fitted] = []
+    decoded: _InMemory | _InFile | None = None
     first: tuple[str, tuple[int, ...]] | None = None
     for origin, image in source.each(lambda pixels: _Fitted(fit(pixels, size, channels), pixels.shape)):
         first = first or (origin, image.shape[:2])
         # At once, and not at the end: a folder of large photographs may not fit into memory.
         if size is None and image.shape[:2] != first[1]:
             raise _mixed_sizes(source.info.spec, first, (origin, image.shape[:2]))
-        if not fitted:
-            _check_first(image, source.at_most(), size, largest_own_side)
-        fitted.append(image)
-    if not fitted:
+        if decoded is None:
+            _check_own_side(image, size, largest_own_side)
+            decoded = _room(image, source.at_most(), channels, scratch)
+        decoded.add(image)
+    if decoded is None:
         raise SourceError(f"There are no images in {source.info.spec}.")
-    shapes = np.array([image.shape for image in fitted])
+    shapes = np.array(decoded.shapes)
     depth = channels or int(shapes[:, 2].max())
     info, labels = source.info, source.labels
     return ImageSet(
-        images=torch.from_numpy(_stack(fitted, depth)),
+        images=decoded.tensor(depth),
         labels=None if labels is None else torch.from_numpy(labels.copy()),
         ids=tuple(source.ids),
         classes=info.classes,
-        notes=info.notes + _notes(shapes, size, depth),
+        notes=info.notes + decoded.notes + _notes(shapes, size, depth),
         source=info.spec,
+        scratch=decoded.folder,
     )
 
 
-def _check_first(
-    image: _Fitted, count: int, size: tuple[int, int] | None, largest_own_side: int | None
-) -> None:
+def _check_own_side(image: _Fitted, size: tuple[int, int] | None, largest: int | None) -> None:
     """What can be said of all images once the first is decoded, before hours are spent on the others."""
     height, width = image.pixels.shape[:2]
-    if size is None and largest_own_side is not None and max(height, width) > largest_own_side:
+    if size is None and largest is not None and max(height, width) > largest:
         raise SourceError(
             f"The images are {height} x {width} pixels, and training at their own size stops at "
-            f"{largest_own_side} a side. Choose one, such as --size 64."
+            f"{largest} a side. Choose one, such as --size 64."
         )
+
+
+def _room(image: _Fitted, count: int, channels: int | None, scratch: Path | None) -> _InMemory | _InFile:
+    """Where ``count`` images like the first are to lie: in memory if it holds them, else in a file."""
+    height, width = image.pixels.shape[:2]
     needed, there = count * image.pixels.nbytes, available_memory()
-    if there is not None and needed > there:
-        raise SourceError(
-            f"{count:,} images of {height} x {width} take {needed / 2**30:.1f} GiB in memory, and "
-            f"{there / 2**30:.1f} are free. Use a smaller --size, or fewer images."
-        )
+    if there is None or needed * (_COPIES if scratch else 1) <= there:
+        return _InMemory()
+    take = f"{count:,} images of {height} x {width} take {needed / 2**30:.1f} GiB in memory, and"
+    if scratch is None:
+        raise SourceError(f"{take} {there / 2**30:.1f} are free. Use a smaller --size, or fewer images.")
+    note = f"{take} only {there / 2**30:.1f} are free: they lie in a file in {scratch} until this ends."
+    return _InFile(count, (channels or image.pixels.shape[2], height, width), scratch, note)
+
+
+class _InMemory:
+    """Decoded images, one by one."""
+
+    notes: tuple[str, ...] = ()
+    folder: Path | None = None
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+        self._fitted: list[_Fitted] = []
+
+    def add(self, image: _Fitted) -> None:
+        self.shapes.append(image.shape)
+        self._fitted.append(image)
+
+    def tensor(self, depth: int) -> Tensor:
+        return torch.from_numpy(_stack(self._fitted, depth))
+
+
+class _InFile:
+    """Decoded images in a scratch file, which begins anew in colour if that comes after grey."""
+
+    def __init__(self, count: int, shape: tuple[int, int, int], folder: Path, note: str) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+        self.folder: Path = folder
+        self.notes: tuple[str, ...] = (note,)
+        self._images = scratch_tensor((count, *shape), folder)
+
+    def add(self, image: _Fitted) -> None:
+        if image.pixels.shape[2] > self._images.shape[1]:
+            self._images = widened(self._images, self.folder)
+        row = self._images[len(self.shapes)].numpy()
+        row[:] = image.pixels.transpose(2, 0, 1)  # grey is repeated where the file is in colour
+        self.shapes.append(image.shape)
+
+    def tensor(self, depth: int) -> Tensor:
+        return self._images[: len(self.shapes)]
 
 
 def require_images(image_set: ImageSet, minimum: int = MINIMUM_IMAGES) -> None:

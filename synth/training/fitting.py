@@ -18,6 +18,7 @@ from synth.data.locations import absolute_spec
 from synth.errors import ConfigError, NotFoundError, ResumeError
 from synth.evaluation.reference import Reference
 from synth.families import get_family
+from synth.home import cache_folder
 from synth.models.program import ImageShape
 from synth.sampling import resolve_device, resolve_precision
 from synth.text import brief, plural, some
@@ -72,6 +73,8 @@ def fit(
         NonFiniteError: training diverged; the last good state is kept.
         InterruptedRunError: SIGINT or SIGTERM; the state is saved.
         StorageError: the disk is full or not writable.
+
+    Images that memory cannot hold lie in a file in SYNTH_HOME/cache meanwhile.
     """
     tell = reporter or Silent()
     store = store or Store()
@@ -83,6 +86,7 @@ def fit(
         size=recipe.size,
         channels=recipe.channels,
         largest_own_side=LARGEST_OWN_SIDE,
+        scratch=cache_folder(),
     )
     require_images(images)
     for note in images.notes:

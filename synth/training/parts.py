@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from synth.data import ImageSet, split_by_hash
+from synth.data.scratch import chunk_of
 
 
 class Parts(NamedTuple):
@@ -37,12 +38,16 @@ def split(images: ImageSet, share: float) -> Parts:
 def pixel_statistics(images: Tensor) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel of uint8 [N, C, H, W], with 255 as 1.
 
-    From counts of the 256 levels, so that no float copy of all images is made.
+    From counts of the 256 levels, part by part, so that no copy of all images is made.
     """
     levels = torch.arange(256, dtype=torch.float64) / 255.0
+    counts = torch.zeros(images.shape[1], 256, dtype=torch.int64)
+    step = chunk_of(images)
+    for at in range(0, len(images), step):
+        for channel, of_channel in enumerate(images[at : at + step].unbind(dim=1)):
+            counts[channel] += torch.bincount(of_channel.flatten(), minlength=256)
     means, deviations = [], []
-    for channel in images.unbind(dim=1):
-        shares = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
+    for shares in counts.double() / counts.sum(dim=1, keepdim=True):
         mean = (shares * levels).sum()
         means.append(float(mean))
         deviations.append(float((shares * (levels - mean).square()).sum().sqrt()))

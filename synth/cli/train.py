@@ -41,6 +41,13 @@ def train(
         int | None, typer.Option("--images-seen", help="Length in images, repeatable to the bit on a CPU.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Images per step.")] = None,
+    labels: Annotated[
+        bool | None,
+        typer.Option(
+            "--labels/--no-labels",
+            help="Require classes, or ignore them. Default: use them if there are any.",
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Decides weights, order and noise.")] = None,
     device: Annotated[
         str | None, typer.Option("--device", help="auto (default), cpu, cuda or cuda:N.")
@@ -88,6 +95,7 @@ def train(
             "minutes": minutes,
             "images_seen": images_seen,
             "batch_size": batch_size,
+            "labels": labels,
             "seed": seed,
             "precision": precision,
         },

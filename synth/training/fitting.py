@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from synth.artifacts import Artifact, Draft, ImageInfo, Metric, Store, check_name
-from synth.data import LARGEST_OWN_SIDE, ImageSet, load_images, open_source, require_images
+from synth.data import LARGEST_OWN_SIDE, ImageSet, load_images, open_source
 from synth.data.locations import absolute_spec
 from synth.errors import ConfigError, NotFoundError, ResumeError
 from synth.evaluation.reference import Reference
@@ -28,9 +28,10 @@ from synth.training.curves import Curves
 from synth.training.log import RunLog
 from synth.training.loop import Interruption, Loop
 from synth.training.module import FamilyModule
-from synth.training.parts import pixel_statistics, split
+from synth.training.parts import Parts, pixel_statistics, split
 from synth.training.recipe import Recipe, check_resumable, make_recipe
 from synth.training.reporter import Reporter, Silent
+from synth.training.requirements import check_count, with_fitting_batch, with_labels
 from synth.training.runs import Run, all_runs, data_digest, latest_run, new_run
 
 _LIGHTNING_PRECISION: Mapping[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
@@ -69,6 +70,7 @@ def fit(
     Raises:
         SourceError: too few images, or unreadable ones.
         ConfigError: a recipe that does not fit the images.
+        LabelError: the recipe requires labels, and there are none.
         ResumeError: the run to resume has another recipe or other data.
         NonFiniteError: training diverged; the last good state is kept.
         InterruptedRunError: SIGINT or SIGTERM; the state is saved.
@@ -88,9 +90,12 @@ def fit(
         largest_own_side=LARGEST_OWN_SIDE,
         scratch=cache_folder(),
     )
-    require_images(images)
     for note in images.notes:
         tell.note(note)
+    images = with_labels(images, recipe.labels)
+    check_count(images, recipe, tell)
+    parts = split(images, recipe.validation)
+    recipe = with_fitting_batch(recipe, len(parts.training), tell)
     module = None
     if resume:
         run = latest_run(name, runs)
@@ -115,7 +120,7 @@ def fit(
                 tell.note(f"{run.path} is finished: it was published as {finished.manifest.reference}.")
                 return finished
         module = module or _build(family, recipe, images)
-        return _train(run, module, recipe, images, name, store, target, save_seconds, tell)
+        return _train(run, module, recipe, parts, name, store, target, save_seconds, tell)
 
 
 def _start(name: str, runs: Path | None, tell: Reporter) -> Run:
@@ -183,14 +188,14 @@ def _train(
     run: Run,
     module: FamilyModule,
     recipe: Recipe,
-    images: ImageSet,
+    parts: Parts,
     name: str,
     store: Store,
     device: torch.device,
     save_seconds: float,
     tell: Reporter,
 ) -> Artifact:
-    training, validation, measured_on = split(images, recipe.validation)
+    training, validation, measured_on = parts
     saved = run.load_state() if run.state_file.exists() else None
     budget = Budget(recipe)
     if saved is not None:
@@ -203,8 +208,6 @@ def _train(
             ) from error
         budget = Budget(recipe, saved["images_seen"], saved["seconds"])
         tell.note(f"Resuming {run.path} after {budget.images_seen:,} images.")
-    if len(training) < recipe.batch_size:
-        tell.note(f"A batch of {recipe.batch_size} shows some of the {len(training)} training images twice.")
     interruption = Interruption(run, f"Go on with: synth train {module.family} --name {name} --resume")
     with RunLog(run.path, budget.images_seen) as log, interruption.listening():
         if budget.progress < 1.0:

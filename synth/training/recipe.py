@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from synth.data import MINIMUM_IMAGES
 from synth.errors import ConfigError
 from synth.families import get_family
 from synth.randomness import MAX_SEED
@@ -29,6 +30,14 @@ class Recipe(BaseModel):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Defaults by preset; what is set explicitly wins."""
+    least_images: ClassVar[int] = MINIMUM_IMAGES
+    """Fewer images are refused."""
+    enough_images: ClassVar[int] = 1_000
+    """Fewer images are trained on with a warning."""
+    few_images_hint: ClassVar[str] = (
+        "A smaller --preset and shorter training (--images-seen) leave less room for that."
+    )
+    """The settings that help where images are few: whole sentences."""
 
     preset: Literal["tiny", "small", "base", "large"] = Field(
         "tiny", description="Size of the network: tiny for two CPU cores, base for one large GPU."
@@ -38,6 +47,9 @@ class Recipe(BaseModel):
     )
     channels: Literal[1, 3] | None = Field(
         None, description="1 grey, 3 RGB; None: grey if every image is grey."
+    )
+    labels: bool | None = Field(
+        None, description="true requires classes and false ignores them; None uses them where there are any."
     )
     images_seen: int | None = Field(
         None, ge=1, description="Length of training. Default, when minutes is not set either: 500,000."
@@ -60,6 +72,11 @@ class Recipe(BaseModel):
         "auto", description="auto is bf16 where the device computes in it."
     )
     seed: int = Field(0, ge=0, le=MAX_SEED, description="Decides initial weights, order and noise.")
+
+    def is_chosen(self, name: str) -> bool:
+        """Whether somebody has set it, to another value than the preset's; otherwise it is a default."""
+        preset = self.presets.get(self.preset, {})
+        return name in self.model_fields_set and (name not in preset or getattr(self, name) != preset[name])
 
     @model_validator(mode="before")
     @classmethod

@@ -169,6 +169,14 @@ def test_a_source_without_classes_is_trained_unlabelled_and_one_class_is_noted(t
     assert ("only one class folder (cat): treated as unlabelled" in outcome.err) == ("cat" in counts)
 
 
+def test_labels_are_required_or_ignored_by_a_flag(train, photos):
+    outcome = train("--data", photos(cat=20), "--labels")
+    assert outcome.code == 2
+    assert "has none to learn (only one class folder (cat)" in outcome.err
+    assert train("--data", photos("two", cat=10, dog=10), "--no-labels").code == 0
+    assert Store().open("toy").card.classes is None
+
+
 def test_mixed_sizes_and_modes_train_once_a_size_is_chosen(train, photos):
     source = photos(flat=8)
     photos(flat=8, mode="RGB", size=(12, 10))

@@ -93,11 +93,6 @@ def test_equal_images_end_in_a_warning_that_the_encoder_has_collapsed(train, tmp
     assert features.isfinite().all()
 
 
-def test_a_batch_larger_than_the_data_trains(train, tiny, tmp_path):
-    source = tiny.source(tmp_path / "few.npz", count=16)
-    assert train(source, changes={"batch_size": 64}).manifest.training.images_seen == 128
-
-
 def test_one_image_is_refused(train, tiny, tmp_path):
     with pytest.raises(SourceError, match=r"holds 1 image, and training needs at least 16"):
         train(tiny.source(tmp_path / "one.npz", count=1))

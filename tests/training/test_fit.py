@@ -9,7 +9,7 @@ from PIL import Image
 from synth.artifacts import Store
 from synth.data import load_images, open_source
 from synth.data.locations import absolute_spec
-from synth.errors import ConfigError, DeviceError, NonFiniteError, SourceError
+from synth.errors import ConfigError, DeviceError, NonFiniteError
 from synth.sampling import Sampler
 from synth.training.parts import split
 from synth.training.runs import all_runs, latest_run
@@ -29,15 +29,6 @@ def test_as_many_widths_as_the_size_can_be_halved_train_and_sample(tiny, source)
     assert Sampler(artifact, device="cpu", precision="32").generate(1).images.shape == (1, 1, 8, 8)
 
 
-def test_a_batch_larger_than_the_data_is_noted_and_works(tiny, tmp_path, listen):
-    source = tiny.source(tmp_path / "few.npz", count=16)
-    artifact = tiny.fit(
-        source, recipe=tiny.recipe(batch_size=64, images_seen=100), reporter=(told := listen())
-    )
-    assert any("A batch of 64 shows some of the" in note for note in told.notes)
-    assert artifact.manifest.training.images_seen == 128
-
-
 def test_a_bad_name_device_or_precision_is_refused_before_anything_is_written(tiny, source, synth_home):
     with pytest.raises(ConfigError, match="A model cannot be called"):
         tiny.fit(source, name="../up")
@@ -45,12 +36,6 @@ def test_a_bad_name_device_or_precision_is_refused_before_anything_is_written(ti
         tiny.fit(source, device="tpu")
     with pytest.raises(DeviceError, match="Precision 16 needs a CUDA device"):
         tiny.fit(source, recipe=tiny.recipe(precision="16"))
-    assert not synth_home.exists()
-
-
-def test_too_few_images_are_refused_before_anything_is_written(tiny, tmp_path, synth_home):
-    with pytest.raises(SourceError, match=r"holds 15 images, and training needs at least 16. Add 1 or more"):
-        tiny.fit(tiny.source(tmp_path / "few.npz", count=15))
     assert not synth_home.exists()
 
 

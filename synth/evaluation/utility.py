@@ -7,7 +7,7 @@ test images of a classifier that has only seen synthetic ones, beside that of on
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,16 +101,21 @@ def train_classifier(
 @torch.inference_mode()
 def predict_classifier(network: SmallCNN, images: Tensor) -> Tensor:
     """Probability of each class, float32 [N, classes] on the CPU, for uint8 images [N, C, H, W]."""
+    return torch.cat([network(batch).cpu() for batch in _batches(network, images)]).softmax(dim=1)
+
+
+@torch.inference_mode()
+def classifier_features(network: SmallCNN, images: Tensor) -> Tensor:
+    """float32 [N, 128] on the CPU for uint8 images [N, C, H, W]: to compare images of its domain in."""
+    return torch.cat([network.features(batch).float().cpu() for batch in _batches(network, images)])
+
+
+def _batches(network: SmallCNN, images: Tensor) -> Iterator[Tensor]:
+    """Float images in [-1, 1] where the network is."""
     device = next(network.parameters()).device
-    logits = [
-        network(
-            (images[at : at + _CHUNK].to(device).float() / 127.5 - 1.0).contiguous(
-                memory_format=torch.channels_last
-            )
-        ).cpu()
-        for at in range(0, len(images), _CHUNK)
-    ]
-    return torch.cat(logits).softmax(dim=1)
+    for part in torch.split(images, _CHUNK):
+        batch = part.to(device).float() / 127.5 - 1.0
+        yield batch.contiguous(memory_format=torch.channels_last)
 
 
 def score_classifier(network: SmallCNN, images: Tensor, labels: Tensor) -> Scores:

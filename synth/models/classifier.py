@@ -27,12 +27,16 @@ class SmallCNN(nn.Module):
         self.leave = nn.Linear(128, classes)
         self.drop_maps, self.drop_features = nn.Dropout(0.25), nn.Dropout(0.5)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def features(self, images: Tensor) -> Tensor:
+        """[N, 128], 0 or larger: what the last layer tells the classes by."""
         # Pooling first: the same values, for ReLU keeps order, from a quarter of the work.
         x = F.relu(F.max_pool2d(self.conv1(images), 2))
         x = F.relu(F.max_pool2d(self.conv2(x), 2))
         if x.shape[2:] != self.pool.output_size:  # else each average is of one value
             x = self.pool(x)
         x = self.drop_maps(x.flatten(1))
-        logits: Tensor = self.leave(self.drop_features(F.relu(self.dense(x))))
+        return F.relu(self.dense(x))
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.leave(self.drop_features(self.features(images)))
         return logits.to(torch.float32)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from synth.training.recipe import Recipe
 
-_SHARE_FOR_STEPS = 0.95
-"""Of ``minutes``; the rest is for what follows the last step: fitting the density, measuring, publishing."""
+_LEAST_KEPT, _MOST_KEPT = 0.03, 0.4
+"""Of ``minutes``, for what follows the last step: fitting the density, measuring, publishing."""
 
 
 @dataclass
@@ -19,6 +19,7 @@ class Budget:
     images_seen: int = 0
     earlier_seconds: float = 0.0
     _started: float = field(default_factory=lambda: time.monotonic())
+    _kept_seconds: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -30,4 +31,10 @@ class Budget:
         """0 at the beginning, 1 when the budget is used up."""
         if self.recipe.images_seen is not None:
             return min(1.0, self.images_seen / self.recipe.images_seen)
-        return min(1.0, self.seconds / ((self.recipe.minutes or 0.0) * 60.0 * _SHARE_FOR_STEPS))
+        whole = (self.recipe.minutes or 0.0) * 60.0
+        kept = min(max(self._kept_seconds, _LEAST_KEPT * whole), _MOST_KEPT * whole)
+        return min(1.0, self.seconds / (whole - kept))
+
+    def keep_back(self, seconds: float) -> None:
+        """Of the run's minutes, for what follows the last step, as it was found to take."""
+        self._kept_seconds = max(seconds, self._kept_seconds)

@@ -24,10 +24,10 @@ from synth.sampling import resolve_device, resolve_precision
 from synth.text import brief, plural, some
 from synth.training.batches import KeyedBatches
 from synth.training.budget import Budget
-from synth.training.curves import Curves
 from synth.training.log import RunLog
 from synth.training.loop import Interruption, Loop
 from synth.training.module import FamilyModule
+from synth.training.observer import Observer
 from synth.training.parts import Parts, pixel_statistics, split
 from synth.training.recipe import Recipe, check_resumable, make_recipe
 from synth.training.reporter import Reporter, Silent
@@ -195,7 +195,7 @@ def _train(
     save_seconds: float,
     tell: Reporter,
 ) -> Artifact:
-    training, validation, measured_on = parts
+    training = parts.training
     saved = run.load_state() if run.state_file.exists() else None
     budget = Budget(recipe)
     if saved is not None:
@@ -210,9 +210,9 @@ def _train(
         tell.note(f"Resuming {run.path} after {budget.images_seen:,} images.")
     interruption = Interruption(run, f"Go on with: synth train {module.family} --name {name} --resume")
     with RunLog(run.path, budget.images_seen) as log, interruption.listening():
+        observer = Observer(run, parts, budget, log, module, device)
         if budget.progress < 1.0:
-            curves = Curves(validation)
-            loop = Loop(run, training, budget, log, tell, interruption, save_seconds, saved, curves)
+            loop = Loop(run, budget, log, observer, tell, interruption, save_seconds, saved)
             _run_trainer(
                 module,
                 KeyedBatches(training, recipe.batch_size, recipe.seed, budget.images_seen),
@@ -222,8 +222,8 @@ def _train(
             )
         with interruption.at_once(budget.images_seen):
             module.to(device)
-            module.complete(training)
-            metrics = module.measure(validation, measured_on)
+            chosen = observer.finish(module, tell)
+            metrics = {**module.measure(parts.validation, parts.measured_on), **chosen}
             measured = {name: metric.value for name, metric in metrics.items() if metric.value is not None}
             log.figures(budget.images_seen, measured)
             for warning in module.warnings(metrics):

@@ -11,22 +11,17 @@ from types import FrameType
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 
-from synth.artifacts.files import storage_errors
-from synth.data import ImageSet
 from synth.errors import InterruptedRunError, NonFiniteError
 from synth.training.batches import TrainingBatch
 from synth.training.budget import Budget
-from synth.training.curves import Curves
 from synth.training.log import RunLog
 from synth.training.module import FamilyModule
+from synth.training.observer import Observer
 from synth.training.reporter import Reporter
 from synth.training.runs import Run
 
-_PREVIEW_SHARES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
-_PREVIEW_IMAGES = 2_000
 _STEPS_BETWEEN_LOGS = 20
 _SECONDS_BETWEEN_REPORTS = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -103,17 +98,15 @@ class Loop(lightning.Callback):
     def __init__(
         self,
         run: Run,
-        images: ImageSet,
         budget: Budget,
         run_log: RunLog,
+        observer: Observer,
         reporter: Reporter,
         interruption: Interruption,
         save_seconds: float,
         saved: dict[str, Any] | None,
-        curves: Curves | None = None,
     ) -> None:
-        self._curves = curves
-        self.run, self.images, self.budget, self.run_log = run, images, budget, run_log
+        self.run, self.budget, self.run_log, self._observer = run, budget, run_log, observer
         self.reporter, self.interruption, self.save_seconds = reporter, interruption, save_seconds
         self._saved = saved
         self._last_save = self._last_report = time.monotonic()
@@ -126,7 +119,6 @@ class Loop(lightning.Callback):
             for optimiser, state in zip(trainer.optimizers, self._saved["optimisers"], strict=True):
                 optimiser.load_state_dict(state)
             self._saved = None
-        self._previews = [share for share in _PREVIEW_SHARES if share > self.budget.progress]
 
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
@@ -152,9 +144,9 @@ class Loop(lightning.Callback):
         progress = self.budget.progress
         done = progress >= 1.0
         self._tell(module, done)
-        if self._previews and progress >= self._previews[0] and not done:
-            self._previews = [share for share in self._previews if share > progress]
-            self._preview(module)
+        if self._observer.due(progress):
+            self._require_finite(module)
+            self._observer.look(module)
         if self.interruption.asked or done or time.monotonic() - self._last_save >= self.save_seconds:
             self.save(module)
         if self.interruption.asked or done:
@@ -208,18 +200,6 @@ class Loop(lightning.Callback):
             self.reporter.progress(
                 self.budget.progress, self.budget.images_seen, self.budget.seconds, figures
             )
-
-    def _preview(self, module: FamilyModule) -> None:
-        self._require_finite(module)
-        module.complete(self.images, limit=_PREVIEW_IMAGES)
-        picture = module.preview()
-        folder = self.run.path / "previews"
-        with storage_errors("write a preview", folder):
-            folder.mkdir(exist_ok=True)
-            picture.save(folder / f"{self.budget.images_seen:09d}.png")
-        self.run_log.picture(self.budget.images_seen, "preview", np.asarray(picture.convert("RGB")))
-        if self._curves is not None:
-            self.run_log.figures(self.budget.images_seen, self._curves.measure(module))
 
 
 def _ours(module: lightning.LightningModule) -> FamilyModule:

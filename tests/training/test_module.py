@@ -91,9 +91,11 @@ def test_a_budget_of_minutes_counts_the_seconds_of_all_parts(tiny, monkeypatch):
     monkeypatch.setattr("synth.training.budget.time", clock)
     recipe = tiny.recipe(images_seen=None, minutes=2)
     budget = Budget(recipe, images_seen=10_000, earlier_seconds=30.0)
-    assert budget.progress == pytest.approx(30 / 114)  # 5 % are kept for what follows the last step
-    clock.now += 27
-    assert budget.seconds == 57.0
+    assert budget.progress == pytest.approx(30 / 116.4)  # 3 % are kept for what follows the last step
+    budget.keep_back(20.0)
+    assert budget.progress == pytest.approx(30 / 100)
+    clock.now += 20
+    assert budget.seconds == 50.0
     assert budget.progress == pytest.approx(0.5)
     clock.now += 1000
     assert budget.progress == 1.0

@@ -1,0 +1,76 @@
+"""How close samples come to validation images: one figure, in features that stay the same for a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from synth.data import ImageSet
+from synth.evaluation import open_extractor
+from synth.evaluation.figures import Figure
+from synth.evaluation.metrics import kernel_distance
+from synth.evaluation.utility import classifier_features, train_classifier
+from synth.training.module import FamilyModule
+from synth.training.parts import Parts
+from synth.training.preview import samples
+from synth.training.recipe import Recipe
+
+MOST_IMAGES = 1_000
+_CLASSIFIER_WIDTH = 16
+_CLASSIFIER_PIXELS = 20_000 * 28 * 28
+"""Seen in training: some five seconds on two CPU cores."""
+_SHARE_OF_IMAGES, _MINUTES = 0.04, 3.0
+"""A run of fewer images, or of fewer minutes, trains it on fewer images."""
+_CHUNK = 200
+_SMALLEST_SIDE = 4
+
+Features = Callable[[Tensor], Tensor]
+"""uint8 [N, C, H, W] to float32 [N, D] on the CPU."""
+
+
+class Yardstick:
+    """The kernel distance of samples from validation images, always from the same keys.
+
+    Its features are those of a small classifier of the training images' own classes; where there are none to
+    tell apart, those of an untrained network (Ulyanov et al., "Deep image prior", shows what these hold).
+    """
+
+    def __init__(self, parts: Parts, recipe: Recipe, device: torch.device) -> None:
+        name, self._features = _features(parts.training, recipe, device)
+        chosen = parts.validation.subset(range(min(len(parts.validation), MOST_IMAGES)))
+        self.how = f"as many samples and {len(chosen)} {parts.measured_on}, in the features of {name}"
+        """What is compared, in words."""
+        self._real, self._labels = self._features(chosen.images), chosen.labels
+
+    def measure(self, module: FamilyModule) -> Figure:
+        """Of as many samples as validation images, with the same labels; needs 10 of them."""
+        made = []
+        for index in torch.split(torch.arange(len(self._real), device=module.device), _CHUNK):
+            labels = None
+            if module.classes and self._labels is not None:
+                labels = self._labels.to(module.device)[index]
+            made.append(samples(module, index, labels))
+        return kernel_distance(self._real, self._features(torch.cat(made)))
+
+
+def _features(training: ImageSet, recipe: Recipe, device: torch.device) -> tuple[str, Features]:
+    classes = len(training.classes or ())
+    if classes < 2 or training.labels is None or min(training.images.shape[2:]) < _SMALLEST_SIDE:
+        return "an untrained network", open_extractor("random", device=str(device)).features
+    pixels = training.images[0, 0].numel()
+    seen = _CLASSIFIER_PIXELS / pixels * min(1.0, (recipe.minutes or _MINUTES) / _MINUTES)
+    if recipe.images_seen is not None:
+        seen = min(seen, _SHARE_OF_IMAGES * recipe.images_seen)
+    network = train_classifier(
+        training.images,
+        training.labels,
+        classes,
+        seed=recipe.seed,
+        images_seen=max(1, int(seen)),
+        device=str(device),
+        width=_CLASSIFIER_WIDTH,
+    )
+    name = "a small classifier of the training images"
+    return name, lambda images: classifier_features(network, images)

@@ -1,0 +1,117 @@
+"""Which weights of a run are published."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from synth.artifacts import Store
+from synth.data import load_images, open_source
+from synth.evaluation.figures import Estimate, NotMeasured
+from synth.models.program import ImageShape
+from synth.training.best import Best
+from synth.training.parts import split
+from synth.training.runs import new_run
+from synth.training.vae import VAEModule
+from synth.training.yardstick import Yardstick
+
+
+class Script:
+    """A yardstick that reads its figures from a list."""
+
+    how = "by the script"
+
+    def __init__(self, *values: float | None) -> None:
+        self.values = list(values)
+
+    def measure(self, module):
+        value = self.values.pop(0)
+        if value is None:
+            return NotMeasured(reason="too few")
+        return Estimate(value=value, low=value - 0.1, high=value + 0.1)
+
+
+@pytest.fixture
+def module(tiny):
+    return VAEModule(tiny.recipe(), ImageShape(1, 8, 8), 0)
+
+
+def fill(module, value: float) -> None:
+    with torch.no_grad():
+        next(module.average.parameters()).fill_(value)
+
+
+def first(module) -> float:
+    return float(next(module.average.parameters()).flatten()[0])
+
+
+def test_earlier_weights_are_published_where_they_were_better_by_more_than_chance(module, tmp_path):
+    run = new_run("toy", tmp_path)
+    best = Best(run, Script(0.5, 0.2, 0.4, 0.6), 0)
+    for seen in (10, 20, 30):
+        fill(module, seen)
+        best.look(module, seen)
+    fill(module, 40)
+    reached, metrics = best.choose(module, 40)
+    assert (reached, first(module)) == (20, 20.0)
+    assert metrics["kernel_distance"].value == 0.2
+    assert "after 20 images, better than 0.6 at the end" in metrics["kernel_distance"].how
+
+
+@pytest.mark.parametrize("end", [0.15, 0.25, 0.1])
+def test_the_last_weights_are_published_where_they_are_as_good(module, tmp_path, end):
+    best = Best(new_run("toy", tmp_path), Script(0.2, end), 0)
+    best.look(module, 20)
+    fill(module, 40)
+    assert best.choose(module, 40)[0] == 40
+    assert first(module) == 40.0
+
+
+def test_the_best_weights_outlive_a_stop(module, tmp_path):
+    run = new_run("toy", tmp_path)
+    fill(module, 20)
+    Best(run, Script(0.2), 0).look(module, 20)
+    fill(module, 40)
+    assert Best(run, Script(0.6), 30).choose(module, 40)[0] == 20
+    assert first(module) == 20.0
+
+
+def test_what_was_reached_after_the_saved_state_does_not_count(module, tmp_path):
+    run = new_run("toy", tmp_path)
+    Best(run, Script(0.2), 0).look(module, 20)
+    assert Best(run, Script(0.6), 10).choose(module, 40)[0] == 40
+
+
+def test_with_too_few_images_the_last_weights_are_published_without_a_figure(module, tmp_path):
+    best = Best(new_run("toy", tmp_path), Script(None, None), 0)
+    assert best.look(module, 20) == {}
+    assert best.choose(module, 40) == (40, {})
+
+
+@pytest.mark.parametrize("classes", [0, 2])
+def test_the_yardstick_tells_real_images_from_noise(tiny, tmp_path, monkeypatch, classes):
+    source = tiny.source(tmp_path / "toys.npz", count=600, classes=classes)
+    other = tiny.source(tmp_path / "other.npz", count=600, classes=classes, seed=1)
+    parts = split(load_images(open_source(source)), 0.5)
+    yardstick = Yardstick(parts, tiny.recipe(images_seen=100_000), torch.device("cpu"))
+    module = VAEModule(tiny.recipe(), ImageShape(1, 8, 8), classes)
+
+    def figure(images: torch.Tensor) -> Estimate:
+        def samples(module, index, labels):
+            return images[index]
+
+        monkeypatch.setattr("synth.training.yardstick.samples", samples)
+        return yardstick.measure(module)
+
+    real = figure(load_images(open_source(other)).images)
+    noise = figure(torch.randint(0, 256, parts.validation.images.shape, dtype=torch.uint8))
+    assert real.value < noise.low
+    assert real.high < noise.low
+
+
+def test_the_figure_is_in_the_manifest_and_on_the_curve(tiny, tmp_path):
+    source = tiny.source(tmp_path / "toys.npz", count=300)
+    artifact = tiny.fit(source, store=Store(tmp_path / "store"), runs=tmp_path / "runs")
+    metric = artifact.manifest.metrics["kernel_distance"]
+    assert "validation images, in the features of a small classifier" in metric.how
+    assert "validation/kernel_distance" in (tmp_path / "runs/toy/0001/metrics.csv").read_text()

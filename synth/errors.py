@@ -13,7 +13,8 @@
     |  `- UnreadableError       1    422   image files that cannot be decoded; the message names them
     |- ArtifactError            1    503   an artifact that is damaged, foreign or of a newer schema
     |- TrainingError            1    500   training cannot go on
-    |  `- NonFiniteError        1    500   the loss or a weight became NaN or infinite
+    |  |- NonFiniteError        1    500   the loss or a weight became NaN or infinite
+    |  `- MemoryExceededError   1    500   a batch does not fit into the device's memory
     |- StorageError             1    507   the disk is full or refuses to be written
     |- OverloadError            1    503   the server has more work than it may hold
     `- InterruptedRunError    130    503   stopped by the user; what was done is saved
@@ -130,6 +131,13 @@ class NonFiniteError(TrainingError):
 
     code = "non-finite"
     title = "Training diverged"
+
+
+class MemoryExceededError(TrainingError):
+    """A training step needs more memory than the device has; the message tells which batch fits."""
+
+    code = "memory-exceeded"
+    title = "The device has too little memory"
 
 
 class StorageError(SynthError):

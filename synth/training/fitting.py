@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import lightning
 import torch
-from torch.utils.data import DataLoader
 
 from synth.artifacts import Artifact, Draft, ImageInfo, Metric, Store, check_name
 from synth.data import LARGEST_OWN_SIDE, ImageSet, load_images, open_source
@@ -33,8 +29,7 @@ from synth.training.recipe import Recipe, check_resumable, make_recipe
 from synth.training.reporter import Reporter, Silent
 from synth.training.requirements import check_count, with_fitting_batch, with_labels
 from synth.training.runs import Run, all_runs, data_digest, latest_run, new_run
-
-_LIGHTNING_PRECISION: Mapping[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+from synth.training.trainer import run_trainer
 
 
 def fit(
@@ -73,6 +68,7 @@ def fit(
         LabelError: the recipe requires labels, and there are none.
         ResumeError: the run to resume has another recipe or other data.
         NonFiniteError: training diverged; the last good state is kept.
+        MemoryExceededError: a batch does not fit into the device's memory; the message names one that does.
         InterruptedRunError: SIGINT or SIGTERM; the state is saved.
         StorageError: the disk is full or not writable.
 
@@ -213,7 +209,7 @@ def _train(
         observer = Observer(run, parts, budget, log, module, device)
         if budget.progress < 1.0:
             loop = Loop(run, budget, log, observer, tell, interruption, save_seconds, saved)
-            _run_trainer(
+            run_trainer(
                 module,
                 KeyedBatches(training, recipe.batch_size, recipe.seed, budget.images_seen),
                 loop,
@@ -244,31 +240,6 @@ def _build(family: str, recipe: Recipe, images: ImageSet) -> FamilyModule:
             )
     except ValueError as error:
         raise ConfigError(f"The network does not fit images of {shape}: {error}.") from error
-
-
-def _run_trainer(
-    module: FamilyModule, batches: KeyedBatches, loop: Loop, recipe: Recipe, device: torch.device
-) -> None:
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        # Lightning advises worker processes; the images lie decoded in memory.
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
-        # Lightning's own use of torch's internals; nothing a user of synth could change.
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        trainer = lightning.Trainer(
-            accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=[device.index or 0] if device.type == "cuda" else 1,
-            precision=_LIGHTNING_PRECISION[recipe.precision],
-            max_epochs=-1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            callbacks=[loop],
-        )
-        # A generator of its own: the loader would draw from torch's.
-        trainer.fit(module, DataLoader(batches, batch_size=None, generator=torch.Generator()))
 
 
 def _publish(

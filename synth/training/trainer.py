@@ -1,0 +1,55 @@
+"""The Lightning trainer: a module, its batches and what happens around each step, on one device."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import lightning
+import torch
+from torch.utils.data import DataLoader
+
+from synth.training.batches import KeyedBatches
+from synth.training.loop import Loop
+from synth.training.memory import memory_exceeded
+from synth.training.module import FamilyModule
+from synth.training.recipe import Recipe
+
+_LIGHTNING_PRECISION: Mapping[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+
+
+def run_trainer(
+    module: FamilyModule, batches: KeyedBatches, loop: Loop, recipe: Recipe, device: torch.device
+) -> None:
+    """Take steps until the loop says that it is enough.
+
+    Raises MemoryExceededError where a step does not fit into the device's memory.
+    """
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        # Lightning advises worker processes; the images lie decoded in memory.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+        # Lightning's own use of torch's internals; nothing a user of synth could change.
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        trainer = lightning.Trainer(
+            accelerator="gpu" if device.type == "cuda" else "cpu",
+            devices=[device.index or 0] if device.type == "cuda" else 1,
+            precision=_LIGHTNING_PRECISION[recipe.precision],
+            max_epochs=-1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[loop],
+        )
+        # A generator of its own: the loader would draw from torch's.
+        starved = False
+        try:
+            trainer.fit(module, DataLoader(batches, batch_size=None, generator=torch.Generator()))
+        except torch.OutOfMemoryError:
+            starved = True
+    if starved:  # only now is the error gone that holds the tensors of the step
+        raise memory_exceeded(module, batches, device)

@@ -8,7 +8,7 @@ trained on what the velocity leads to, goes each half of the path in one call.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import torch
@@ -16,8 +16,23 @@ from diffusers import UNet2DModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from synth.models.program import ImageShape, NetworkConfig, NoiseSpec, Parameter, State
-from synth.models.solvers import Velocity, adams_bashforth, time_grid
+from synth.models.program import (
+    AnyParameter,
+    ImageShape,
+    NetworkConfig,
+    NoiseSpec,
+    Parameter,
+    State,
+    TextParameter,
+    Values,
+)
+from synth.models.solvers import Velocity, adams_bashforth, euler, heun, time_grid
+
+SOLVERS = ("multistep", "heun", "euler")
+"""Each makes one network call for a step, but heun two."""
+_SOLVER = "how the path is followed: multistep is second order in one network call a step, heun in two"
+_STEPS = "along the path: more are slower and truer; the student always makes 2"
+_GUIDANCE = "above 1: clearer classes, less variety; any but 1 doubles the network calls"
 
 STUDENT_TIMES = (0.0, 0.5, 1.0)
 """Where the student's two calls begin and end."""
@@ -100,12 +115,16 @@ class Flow(nn.Module):
         self.velocity = Unet(config, image, classes)
         self.student = Unet(config, image, classes) if config["student"] else None
 
-    def forward(self, x: Tensor, times: Tensor, labels: Tensor | None) -> Tensor:
-        """The velocity; see ``Unet``."""
-        return cast(Tensor, self.velocity(x, times, labels))
+    def forward(self, x: Tensor, times: Tensor, labels: Tensor | None, *, student: bool = False) -> Tensor:
+        """The velocity, or the student's mean velocity until the end of its part; see ``Unet``."""
+        unet = self.student if student else self.velocity
+        assert unet is not None
+        return cast(Tensor, unet(x, times, labels))
 
 
-def velocity_of(network: nn.Module, labels: Tensor | None, classes: int, guidance: float = 1.0) -> Velocity:
+def velocity_of(
+    network: Flow, labels: Tensor | None, guidance: float = 1.0, *, student: bool = False
+) -> Velocity:
     """What solvers ask: the velocity of x, float32 [N, C, H, W], at one time, with guidance.
 
     ``guidance`` above 1 leads away from what images without regard to their label look like, for the price
@@ -116,61 +135,53 @@ def velocity_of(network: nn.Module, labels: Tensor | None, classes: int, guidanc
     def velocity(x: Tensor, time: float) -> Tensor:
         times = torch.full((len(x),), float(time), device=x.device)
         if labels is None or guidance == 1.0:
-            return cast(Tensor, network(x.to(dtype), times, labels)).float()
-        both = torch.cat([labels, torch.full_like(labels, classes)])
-        found: Tensor = network(x.to(dtype).repeat(2, 1, 1, 1), times.repeat(2), both).float()
-        with_label, without = found.chunk(2)
+            return cast(Tensor, network(x.to(dtype), times, labels, student=student)).float()
+        both = torch.cat([labels, torch.full_like(labels, network.classes)])
+        found: Tensor = network(x.to(dtype).repeat(2, 1, 1, 1), times.repeat(2), both, student=student)
+        with_label, without = found.float().chunk(2)
         return without + guidance * (with_label - without)
 
     return velocity
 
 
 class FlowProgram:
-    """Samples along the velocity, or by the student."""
+    """Samples along the velocity by one of the solvers, or by the student."""
 
     def __init__(self, network: Flow) -> None:
         self.network = network
         image = network.image
         self.noise = (NoiseSpec("image", (image.channels, image.height, image.width)),)
-        self.parameters: tuple[Parameter, ...] = (
-            Parameter(
-                "steps",
-                4,
-                1,
-                100,
-                "network calls along the path: more are slower and truer",
-                whole=True,
-                structural=True,
-            ),
+        students = () if network.student is None else ("student",)
+        self.parameters: tuple[AnyParameter, ...] = (
+            TextParameter("solver", "multistep", _SOLVER, (*SOLVERS, *students)),
+            Parameter("steps", 8, 1, 100, _STEPS, whole=True, structural=True),
         )
         if network.classes:
-            self.parameters += (
-                Parameter(
-                    "guidance",
-                    1.0,
-                    0.0,
-                    10.0,
-                    "above 1: clearer classes, less variety, half the speed",
-                    structural=True,
-                ),
-            )
+            self.parameters += (Parameter("guidance", 1.0, 0.0, 10.0, _GUIDANCE, structural=True),)
 
-    def steps(self, parameters: Mapping[str, float]) -> int:
-        return int(parameters["steps"])
+    def steps(self, parameters: Values) -> int:
+        return len(self._times(parameters)) - 1
 
-    def begin(
-        self, noise: Mapping[str, Tensor], labels: Tensor | None, parameters: Mapping[str, float]
-    ) -> State:
-        return {"x": noise["image"], "slope": torch.zeros_like(noise["image"])}
+    def begin(self, noise: Mapping[str, Tensor], labels: Tensor | None, parameters: Values) -> State:
+        return {"x": noise["image"]}
 
-    def step(self, i: int, state: State, labels: Tensor | None, parameters: Mapping[str, float]) -> State:
-        grid = time_grid(self.steps(parameters))
+    def step(self, i: int, state: State, labels: Tensor | None, parameters: Values) -> State:
+        solver, times = parameters["solver"], self._times(parameters)
         velocity = velocity_of(
-            self.network.velocity, labels, self.network.classes, parameters.get("guidance", 1.0)
+            self.network, labels, parameters.get("guidance", 1.0), student=solver == "student"
         )
-        previous = (grid[i - 1], state["slope"]) if i else None
-        x, slope = adams_bashforth(velocity, state["x"], grid[i], grid[i + 1], previous)
-        return {"x": x, "slope": slope}
+        x, start, end = state["x"], times[i], times[i + 1]
+        if solver == "multistep":
+            previous = (times[i - 1], state["slope"]) if i else None
+            x, slope = adams_bashforth(velocity, x, start, end, previous)
+            return {"x": x, "slope": slope}
+        return {"x": (heun if solver == "heun" else euler)(velocity, x, start, end)}
 
     def image(self, state: State) -> Tensor:
         return state["x"].clamp(-1.0, 1.0)
+
+    @staticmethod
+    def _times(parameters: Values) -> Sequence[float]:
+        if parameters["solver"] == "student":
+            return STUDENT_TIMES
+        return time_grid(parameters["steps"])

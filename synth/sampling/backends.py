@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -112,6 +113,31 @@ class InductorBackend:
             return self._eager.run(rows, parameters, wanted)
         with torch.compiler.set_stance("fail_on_recompile"):
             return self._call(rows, parameters)
+
+
+class NetworkInductorBackend(EagerBackend):
+    """Compiles the network alone, for programs of several steps: a step would be compiled for each number.
+
+    One compilation for each bucket size; what has another structure than what was prepared runs eagerly.
+    """
+
+    def __init__(self, program: Program, dtype: torch.dtype, method: Method) -> None:
+        """``program.network`` is compiled in place: it must be the backend's own, if only a shallow copy."""
+        super().__init__(program, dtype, method)
+        self._structure: Parameters | None = None
+        program.network.compile(dynamic=False, fullgraph=True)
+
+    def prepare(self, rows: Rows, parameters: Parameters) -> None:
+        with torch._dynamo.config.patch(recompile_limit=64), warnings.catch_warnings():
+            # Of caches in diffusers, whose contents depend on versions alone.
+            warnings.filterwarnings("ignore", message=".*functools.lru_cache.*")
+            super().run(rows, parameters)
+        self._structure = structure_of(self._program, parameters)
+
+    def run(self, rows: Rows, parameters: Parameters, wanted: Wanted | None = None) -> Tensor:
+        prepared = structure_of(self._program, parameters) == self._structure
+        with torch.compiler.set_stance("fail_on_recompile" if prepared else "force_eager"):
+            return super().run(rows, parameters, wanted)
 
 
 def structure_of(program: Program, parameters: Parameters) -> Parameters:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from synth.batch import Parameters
 from synth.models.program import ImageShape, Program
-from synth.sampling.backends import Backend, EagerBackend, InductorBackend
+from synth.sampling.backends import Backend, EagerBackend, InductorBackend, NetworkInductorBackend
 from synth.sampling.execution import Method, arrange, begin_from_keys, methods, steady_method
 from synth.sampling.graphs import GraphBackend, Recorder
 from synth.sampling.rows import Rows
@@ -37,14 +37,15 @@ class Ways:
         self._programs: dict[str, Program] = {}
         self.steady = steady_method(model.network, device)
         self.program = self._program(self.steady)
+        defaults = {parameter.name: parameter.default for parameter in self.program.parameters}
+        self._single_step = self.program.steps(defaults) == 1
         self.steady_backend = SteadyBackend(self.program, dtype, self.steady)
         self.shrinking_backend = EagerBackend(self.program, dtype, self.steady, shrinking=True)
 
     def candidates(self, parameters: Parameters) -> list[Candidate]:
         """All methods that are worth a measurement, the cheapest to prepare first."""
-        # A compiled step would be compiled anew for each step's number.
-        single = self.program.steps(parameters) == 1
-        found = methods(self._model.network, self._device, compile=single)
+        compile = self._single_step or has_forward(self._model.network)
+        found = methods(self._model.network, self._device, compile=compile)
         return [Candidate(method, lambda method=method: self.backend(method)) for method in found]  # type: ignore[misc]
 
     def backend(self, method: Method) -> Backend:
@@ -52,8 +53,11 @@ class Ways:
         program = self._program(method)
         if method.engine == "graph":
             return GraphBackend(program, self._dtype, method, Recorder(self._device))
-        if method.engine == "inductor":
+        if method.engine == "inductor" and self._single_step:
             return InductorBackend(program, self._dtype, method)
+        if method.engine == "inductor":
+            own = self._model.program(copy.copy(program.network))
+            return NetworkInductorBackend(own, self._dtype, method)
         if method == self.steady:
             return self.shrinking_backend
         return EagerBackend(program, self._dtype, method, shrinking=True)
@@ -110,3 +114,8 @@ class SteadyBackend(EagerBackend):
     def run(self, rows: Rows, parameters: Parameters, wanted: Any = None) -> Tensor:
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
             return super().run(rows, parameters, wanted)
+
+
+def has_forward(network: nn.Module) -> bool:
+    """Whether the network itself is called, and not only modules within it."""
+    return type(network).forward is not nn.Module.forward

@@ -103,9 +103,9 @@ class FlowModule(GeneratorModule):
         noise = normals(self.recipe.seed, position, _NOISE, images[0].numel()).view_as(images)
         if not self._student_is_next(position):
             return self._velocity_loss(images, labels, position, noise)
-        average = cast(Flow, self.average)
-        target = Target(average.velocity, self.classes, self.recipe.student_steps)
-        loss = student_loss(cast(Flow, self.network).student, target, images, noise, labels)
+        labels = self._drop(labels, position)
+        target = Target(cast(Flow, self.average), self.recipe.student_steps)
+        loss = student_loss(cast(Flow, self.network), target, images, noise, labels)
         return loss, {"student": loss}
 
     def _velocity_loss(
@@ -114,11 +114,16 @@ class FlowModule(GeneratorModule):
         recipe = self.recipe
         logits = normals(recipe.seed, position, _TIME, 1)[:, 0]
         times = torch.sigmoid(recipe.time_mean + recipe.time_deviation * logits)
-        if labels is not None:
-            dropped = uniforms(recipe.seed, position, _CHOICES, 2)[:, 0] < recipe.label_dropout
-            labels = torch.where(dropped, self.classes, labels)
+        labels = self._drop(labels, position)
         loss = _velocity_error(cast(Flow, self.network), images, labels, noise, times).mean()
         return loss, {"velocity": loss}
+
+    def _drop(self, labels: Tensor | None, position: Tensor) -> Tensor | None:
+        """Some labels turned into the one that stands for none."""
+        if labels is None:
+            return None
+        dropped = uniforms(self.recipe.seed, position, _CHOICES, 2)[:, 0] < self.recipe.label_dropout
+        return torch.where(dropped, self.classes, labels)
 
     def _student_is_next(self, position: Tensor) -> bool:
         """Whether this step is the student's; in its first one it starts from the averaged velocity."""

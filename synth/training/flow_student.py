@@ -12,9 +12,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from synth.models.flow import STUDENT_TIMES, velocity_of
+from synth.models.flow import STUDENT_TIMES, Flow, velocity_of
 from synth.models.solvers import adams_bashforth
 
 _HUBER = 0.03
@@ -24,14 +24,13 @@ _HUBER = 0.03
 class Target(NamedTuple):
     """What the student learns from: the averaged velocity, and in how many steps it goes a part."""
 
-    velocity: nn.Module
-    classes: int
+    average: Flow
     steps: int
 
     @torch.no_grad()
     def end(self, x: Tensor, labels: Tensor | None, start: float, end: float) -> Tensor:
         """Where x at ``start`` is at ``end``, by the multistep solver."""
-        velocity = velocity_of(self.velocity, labels, self.classes)
+        velocity = velocity_of(self.average, labels)
         previous = None
         for i in range(self.steps):
             at, to = (start + (end - start) * j / self.steps for j in (i, i + 1))
@@ -41,13 +40,12 @@ class Target(NamedTuple):
 
 
 def student_loss(
-    student: nn.Module | None, target: Target, images: Tensor, noise: Tensor, labels: Tensor | None
+    network: Flow, target: Target, images: Tensor, noise: Tensor, labels: Tensor | None
 ) -> Tensor:
     """Pseudo-Huber distance (Song and Dhariwal, arXiv 2310.14189) of mean velocities over a part.
 
     The images of a batch learn the parts in turn, from points between noise and images.
     """
-    assert student is not None
     losses = []
     for number, (start, end) in enumerate(pairwise(STUDENT_TIMES)):
         rows = slice(number, None, len(STUDENT_TIMES) - 1)
@@ -56,7 +54,7 @@ def student_loss(
             continue
         of_part = None if labels is None else labels[rows]
         wanted = (target.end(x, of_part, start, end) - x) / (end - start)
-        found = student(x, torch.full((len(x),), start, device=x.device), of_part).float()
+        found = velocity_of(network, of_part, student=True)(x, start)
         square = (found - wanted).square().mean(dim=(1, 2, 3))
         losses.append(torch.sqrt(square + _HUBER**2) - _HUBER)
     return torch.cat(losses).mean()

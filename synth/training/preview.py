@@ -35,7 +35,8 @@ def samples(module: FamilyModule, index: Tensor, labels: Tensor | None) -> Tenso
     """uint8 [N, C, H, W] on the CPU: what the averaged weights make of these keys and labels, int64 [N]."""
     program: Program = get_family(module.family).load("program")(module.average)
     parameters = {parameter.name: parameter.default for parameter in program.parameters}
-    state = program.begin(draw_noise(program.noise, _SEED, index), labels, parameters)
-    for i in range(program.steps(parameters)):
-        state = program.step(i, state, labels, parameters)
+    with module.autocast():
+        state = program.begin(draw_noise(program.noise, _SEED, index), labels, parameters)
+        for i in range(program.steps(parameters)):
+            state = program.step(i, state, labels, parameters)
     return to_uint8(program.image(state)).cpu()

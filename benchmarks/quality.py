@@ -1,6 +1,9 @@
 """What generators are worth, part by part: every figure that the project promises of them, as a script.
 
     python benchmarks/quality.py tstr --families vae,gan,flow   train on synthetic, test on real
+    python benchmarks/quality.py few --families vae             20 real images a class, with and without
+    python benchmarks/quality.py sampling                       images/s of flow over a plain loop
+    python benchmarks/quality.py rivals --rival pythae          others at their defaults, for the same time
     python benchmarks/quality.py table                          "obtained vs target" into docs/results.md
     python benchmarks/quality.py --quick                        every part, tiny; nothing is kept
 
@@ -16,11 +19,11 @@ import tempfile
 from pathlib import Path
 
 from record import RESULTS
-from worth import table, tstr
+from worth import few, rivals, sampling, table, tstr
 from worth.ledger import LedgerError
 
-PARTS = {"tstr": tstr, "table": table}
-QUICK = (["tstr", "--families", "vae"], ["table"])
+PARTS = {"tstr": tstr, "sampling": sampling, "rivals": rivals, "few": few, "table": table}
+QUICK = (["tstr", "--families", "vae"], ["few", "--families", "vae"], ["sampling"], ["table"])
 """What ``--quick`` alone runs."""
 
 

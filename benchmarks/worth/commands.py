@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def train(
     out: Path, family: str, data: str, minutes: float, seed: int, device: str, settings: Sequence[str] = ()
 ) -> Artifact:
     """A generator, trained by ``synth train``; one that this commit has left in ``out`` is taken as it is."""
-    name = model_name(family, Path(data).stem, minutes, seed)
+    name = model_name(family, Path(data).stem, minutes, seed, settings)
     store = Store(out / "home" / "store")
     if not name.endswith("-changed"):
         try:
@@ -49,11 +50,12 @@ def train(
     return store.open(name)
 
 
-def model_name(family: str, data: str, minutes: float, seed: int) -> str:
+def model_name(family: str, data: str, minutes: float, seed: int, settings: Sequence[str]) -> str:
     """A name in the store that says what the model is and which commit trained it."""
     commit = record.commit() or "changed"
     commit = "changed" if commit.endswith("changes") else commit[:10]
-    return f"{family}-{data}-{round(minutes * 60)}s-{seed}-{commit}"
+    special = f"{zlib.crc32(' '.join(settings).encode()):08x}-" if settings else ""
+    return f"{family}-{data}-{round(minutes * 60)}s-{seed}-{special}{commit}"
 
 
 def generate(

@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn import functional as F
 
 from synth.data import ImageSet, load_images, open_source
 from synth.evaluation import score_classifier, train_classifier
 from synth.evaluation.figures import Figure, NotMeasured
 from synth.evaluation.metrics import kernel_distance, manifold
 from synth.evaluation.metrics.distances import nearest
+from synth.evaluation.utility import classifier_features
 from synth.evaluation.weights import weights_digest
 from synth.models.classifier import SmallCNN
 from synth.models.program import ImageShape
@@ -30,7 +30,6 @@ from synth.models.program import ImageShape
 FEATURE_SEED = 1_000
 """Of the fixed classifier; no seed of a measurement."""
 COPY_RATIO = 1 / 3
-_CHUNK = 1_000
 
 
 @dataclass(frozen=True)
@@ -154,13 +153,7 @@ class Yardstick:
 
     def features(self, images: Tensor) -> Tensor:
         """float32 [N, 128]: the last hidden layer of the fixed classifier for uint8 [N, C, H, W]."""
-        network, parts = self._network, []
-        for part in images.split(_CHUNK):
-            x = part.float() / 127.5 - 1.0
-            x = F.relu(F.max_pool2d(network.conv1(x), 2))
-            x = network.pool(F.relu(F.max_pool2d(network.conv2(x), 2)))
-            parts.append(F.relu(network.dense(x.flatten(1))))
-        return torch.cat(parts)
+        return classifier_features(self._network, images)
 
     @cached_property
     def _network(self) -> SmallCNN:

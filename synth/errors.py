@@ -14,7 +14,8 @@
     |- ArtifactError            1    503   an artifact that is damaged, foreign or of a newer schema
     |- TrainingError            1    500   training cannot go on
     |  |- NonFiniteError        1    500   the loss or a weight became NaN or infinite
-    |  `- MemoryExceededError   1    500   a batch does not fit into the device's memory
+    |  |- MemoryExceededError   1    500   a batch does not fit into the device's memory
+    |  `- CollapseError         1    500   a generator makes ever the same images
     |- StorageError             1    507   the disk is full or refuses to be written
     |- OverloadError            1    503   the server has more work than it may hold
     `- InterruptedRunError    130    503   stopped by the user; what was done is saved
@@ -138,6 +139,13 @@ class MemoryExceededError(TrainingError):
 
     code = "memory-exceeded"
     title = "The device has too little memory"
+
+
+class CollapseError(TrainingError):
+    """A generator has lost its diversity, again after it was put back to a state that had it."""
+
+    code = "collapsed"
+    title = "Training collapsed"
 
 
 class StorageError(SynthError):

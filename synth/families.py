@@ -66,6 +66,14 @@ FAMILIES: dict[str, Family] = {
             module="synth.training.flow:FlowModule",
         ),
         Family(
+            name="gan",
+            summary="class-conditional adversarial network with gradient penalties, sampled in one step",
+            network="synth.models.gan:Generator",
+            program="synth.models.gan:GANProgram",
+            recipe="synth.training.gan:GANRecipe",
+            module="synth.training.gan:GANModule",
+        ),
+        Family(
             name="encoder",
             summary="self-supervised encoder: the feature space that images are compared in",
             network="synth.models.encoder:Encoder",

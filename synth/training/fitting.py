@@ -208,6 +208,7 @@ def _train(
     with RunLog(run.path, budget.images_seen) as log, interruption.listening():
         observer = Observer(run, parts, budget, log, module, device)
         if budget.progress < 1.0:
+            module.prepare(training, parts.validation)
             loop = Loop(run, budget, log, observer, tell, interruption, save_seconds, saved)
             run_trainer(
                 module,

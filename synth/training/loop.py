@@ -139,6 +139,8 @@ class Loop(lightning.Callback):
     ) -> None:
         module = _ours(pl_module)
         self._guard(module)
+        while module.notes:
+            self.reporter.note(module.notes.pop(0))
         self.budget.images_seen += len(batch.position)
         module.update_average(self.budget.images_seen, len(batch.position))
         progress = self.budget.progress

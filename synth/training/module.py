@@ -32,6 +32,7 @@ class FamilyModule(lightning.LightningModule):
     Attributes:
         progress: share of the training that is done, 0 to 1; decides learning rate and warm-ups.
         figures: the last step's figures by name, tensors without gradients.
+        notes: what the user should read; whoever passes a note on takes it out.
     """
 
     family: str
@@ -44,6 +45,7 @@ class FamilyModule(lightning.LightningModule):
         self.average: nn.Module = copy.deepcopy(self.network).requires_grad_(False)
         self.progress = 0.0
         self.figures: dict[str, Tensor] = {}
+        self.notes: list[str] = []
 
     @abstractmethod
     def network_config(self) -> NetworkConfig:
@@ -54,6 +56,9 @@ class FamilyModule(lightning.LightningModule):
         self, images: Tensor, labels: Tensor | None, position: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of a batch, and figures to log. ``images`` are float32 [B, C, H, W] in [-1, 1]."""
+
+    def prepare(self, training: ImageSet, validation: ImageSet) -> None:
+        """Called once before the first step, of a resumed run too, with the images that there are."""
 
     @abstractmethod
     def complete(self, images: ImageSet, limit: int | None = None) -> None:

@@ -1,0 +1,133 @@
+"""What keeps a GAN from collapse and from overfitting: now and then it is looked at, and helped."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from synth.data import ImageSet
+from synth.errors import CollapseError
+from synth.randomness import normals, stream_id
+from synth.training.diversity import Diversity
+from synth.training.overfitting import adapted, overfitting
+
+if TYPE_CHECKING:  # modules own a watch
+    from synth.training.gan import GANModule, GANRecipe
+
+HEALTHY = 0.5
+"""Diversity from which on a state is worth going back to."""
+_STREAM = stream_id("training/gan/watched")
+_JUDGED = 256
+"""Images of a kind by whose scores overfitting is found."""
+_MORE_AUGMENTATION = 0.2
+_MOST_COLLAPSES = 3
+_DECIDED = frozenset({"share", "slower", "collapses"})
+"""Buffers with what the watch has decided, which stays decided where weights go back."""
+
+
+class Watch:
+    """Adapts the augmentation, keeps good states, and goes back to the last one after a collapse.
+
+    It looks before a step and not after one, so that a state that was saved in between leads to the same.
+
+    Attributes:
+        good: the last state in which samples were diverse, None before there is one.
+    """
+
+    def __init__(self, recipe: GANRecipe) -> None:
+        self._recipe = recipe
+        self._real: Diversity | None = None
+        self._judged: tuple[ImageSet, ...] = ()
+        self.good: dict[str, Any] | None = None
+
+    def prepare(self, training: ImageSet, validation: ImageSet) -> None:
+        """Take real images to compare with."""
+        self._real = Diversity(training)
+        # What is trained on as well tells nothing of overfitting.
+        if self._recipe.augment == "adaptive" and set(validation.ids).isdisjoint(training.ids):
+            parts = (training, validation)
+            self._judged = tuple(part.subset(range(min(len(part), _JUDGED))) for part in parts)
+
+    @torch.no_grad()
+    def look(self, module: GANModule, seen: int, batch_size: int) -> None:
+        """Do what is due before the step after ``seen`` images; CollapseError after too many collapses."""
+        if self._real is None or not seen or seen % self._recipe.watch_images >= batch_size:
+            return
+        if self._judged:
+            self._adapt(module)
+        if self._real.count < Diversity.LEAST:
+            return
+        diversity = diversity_of(module, module.network, self._real)
+        if diversity >= HEALTHY:
+            self._keep(module)
+        elif diversity < self._recipe.collapse and self.good is not None:
+            self._go_back(module, seen, diversity)
+
+    def _adapt(self, module: GANModule) -> None:
+        """More augmentation where the discriminator knows its images by heart, less where it does not."""
+        training, validation = (_ready(module, part) for part in self._judged)
+        latents, labels = _latents(module, len(training[0])), training[1]
+        fakes = module.network(latents, labels)
+        scores = [module.discriminator(*these) for these in (training, validation, (fakes, labels))]
+        share = adapted(
+            float(module.share),
+            overfitting(scores[0], scores[1], scores[2]),
+            target=self._recipe.augment_target,
+            images=self._recipe.watch_images,
+            most=self._recipe.augment_most,
+        )
+        module.share.fill_(share)
+
+    def _keep(self, module: GANModule) -> None:
+        state = module.state()
+        weights = {name: value for name, value in state["module"].items() if name not in _DECIDED}
+        self.good = copy.deepcopy({"module": weights, "optimisers": state["optimisers"]})
+
+    def _go_back(self, module: GANModule, seen: int, diversity: float) -> None:
+        """To the last good state, with more augmentation and at half the rate."""
+        recipe = self._recipe
+        found = (
+            f"The generator collapsed after {seen:,} images: within a class its images differ "
+            f"{diversity:.2f} times as much as real ones"
+        )
+        if int(module.collapses) >= _MOST_COLLAPSES:
+            raise CollapseError(
+                f"{found}, and going back {_MOST_COLLAPSES} times did not help. Train with a lower learning "
+                f"rate (--set learning_rate={recipe.learning_rate / 4:g}), with stronger penalties (--set "
+                f"gamma={4 * recipe.gamma:g} --set gamma_end={4 * recipe.gamma_end:g}), or on more images."
+            )
+        # Copied: an optimiser goes on to write into the tensors that it is given.
+        good = copy.deepcopy(cast(dict[str, Any], self.good))
+        module.load_state_dict(good["module"], strict=False)
+        for optimiser, state in zip(module.trainer.optimizers, good["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
+        module.collapses.add_(1)
+        module.slower.mul_(0.5)
+        change = "half the learning rate"
+        if recipe.augment != "off":
+            share = min(1.0, float(module.share) + _MORE_AUGMENTATION)
+            module.share.fill_(share)
+            change += f", and {share:.0%} of the images augmented"
+        module.notes.append(f"{found}. Went back to the last good state, with {change}.")
+
+
+@torch.no_grad()
+def diversity_of(module: GANModule, generator: nn.Module, real: Diversity) -> float:
+    """The diversity of what a generator makes of fixed latents, beside real images."""
+    labels = None if real.labels is None or not module.classes else real.labels.to(module.device)
+    with module.autocast():
+        made: Tensor = generator(_latents(module, real.count), labels)
+    return real.of(made.clamp(-1.0, 1.0))
+
+
+def _latents(module: GANModule, count: int) -> Tensor:
+    index = torch.arange(count, device=module.device)
+    return normals(module.recipe.seed, index, _STREAM, module.recipe.latent)
+
+
+def _ready(module: GANModule, images: ImageSet) -> tuple[Tensor, Tensor | None]:
+    real = images.images.to(module.device).to(torch.float32) / 127.5 - 1.0
+    return real, None if images.labels is None or not module.classes else images.labels.to(module.device)

@@ -62,6 +62,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the latest run of this name; its settings are known.")
     ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start a new run, whatever was interrupted before.")
+    ] = False,
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave out files that cannot be decoded.")
     ] = False,
@@ -72,7 +75,7 @@ def train(
 ) -> None:
     """Train a generator on a folder of images and publish it.
 
-    Ctrl-C saves; the same command with --resume goes on.
+    Ctrl-C saves, and the same command goes on, after a kill or a crash, too.
     """
     from synth.artifacts import Store, check_name
     from synth.families import get_family
@@ -81,6 +84,8 @@ def train(
 
     check_name(name)
     get_family(family)
+    if resume and fresh:
+        raise ConfigError("--resume goes on with the latest run, and --fresh starts a new one: choose one.")
     record = latest_run(name).record() if resume else {}
     source = data or record.get("location")
     if source is None:
@@ -109,7 +114,7 @@ def train(
             recipe,
             name=name,
             store=None if folder is None else Store(Path(folder)),
-            resume=resume,
+            resume=True if resume else False if fresh else None,
             device=device or record.get("device", "auto"),
             skip_unreadable=skip_unreadable or record.get("skip_unreadable", False),
             reporter=reporter,

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 
 from synth.artifacts import Artifact, Draft, ImageInfo, Metric, Store, check_name
 from synth.data import LARGEST_OWN_SIDE, ImageSet, load_images, open_source
 from synth.data.locations import absolute_spec
-from synth.errors import ConfigError, NotFoundError, ResumeError
+from synth.errors import ConfigError, ResumeError
 from synth.evaluation.reference import Reference
 from synth.families import get_family
 from synth.home import cache_folder
 from synth.models.program import ImageShape
 from synth.sampling import resolve_device, resolve_precision
-from synth.text import brief, plural, some
+from synth.text import brief, plural
 from synth.training.batches import KeyedBatches
 from synth.training.budget import Budget
 from synth.training.log import RunLog
@@ -25,10 +25,11 @@ from synth.training.loop import Interruption, Loop
 from synth.training.module import FamilyModule
 from synth.training.observer import Observer
 from synth.training.parts import Parts, pixel_statistics, split
-from synth.training.recipe import Recipe, check_resumable, make_recipe
+from synth.training.recipe import Recipe
 from synth.training.reporter import Reporter, Silent
 from synth.training.requirements import check_count, with_fitting_batch, with_labels
-from synth.training.runs import Run, all_runs, data_digest, latest_run, new_run
+from synth.training.resuming import Wanted, finished_artifact, tell_of_unfinished, unfinished_run
+from synth.training.runs import Run, latest_run, new_run
 from synth.training.trainer import run_trainer
 
 
@@ -40,7 +41,7 @@ def fit(
     name: str,
     store: Store | None = None,
     runs: Path | None = None,
-    resume: bool = False,
+    resume: bool | None = None,
     device: str = "auto",
     skip_unreadable: bool = False,
     save_seconds: float = 60.0,
@@ -55,7 +56,9 @@ def fit(
         name: under which the artifact is published.
         store: where to; by default SYNTH_HOME/store.
         runs: folder of all runs; by default SYNTH_HOME/runs.
-        resume: go on with the latest run of this name; on the CPU bit for bit as if it had never stopped
+        resume: None goes on with the newest run of this name that has this recipe and these images, if it was
+            interrupted, and starts a new one otherwise; True goes on with the latest run of this name, and
+            False starts a new one. What goes on does so, on the CPU, bit for bit as if it had never stopped
             (when its length is ``images_seen``).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         skip_unreadable: leave out files that cannot be decoded.
@@ -92,92 +95,42 @@ def fit(
     check_count(images, recipe, tell)
     parts = split(images, recipe.validation)
     recipe = with_fitting_batch(recipe, len(parts.training), tell)
-    module = None
-    if resume:
+    wanted = Wanted.of(family, recipe, images)
+    if resume is None:
+        run = unfinished_run(name, wanted, runs, tell)
+    elif resume:
         run = latest_run(name, runs)
     else:
+        run = None
+        tell_of_unfinished(name, runs, tell)
+    going_on, module = run is not None, None
+    if run is None:
         module = _build(family, recipe, images)  # before the run: what cannot be built leaves none behind
-        run = _start(name, runs, tell)
+        run = new_run(name, runs)
         run.update(
             family=family,
             source=images.source,
             location=absolute_spec(source),
             recipe=recipe.model_dump(mode="json"),
-            data=data_digest(images),
+            data=wanted.digest,
             images=len(images),
-            store=str(store.root.absolute()),
-            device=device,
             skip_unreadable=skip_unreadable,
         )
     with run.locked():
-        if resume:
-            finished = _check_resumable(run, family, recipe, images, store)
+        if going_on:
+            finished = finished_artifact(run, wanted.check(run), recipe, store)
             if finished is not None:
                 tell.note(f"{run.path} is finished: it was published as {finished.manifest.reference}.")
                 return finished
+        run.update(
+            recipe=recipe.model_dump(mode="json"),
+            store=str(store.root.absolute()),
+            device=device,
+            artifact=None,
+            publishing=None,
+        )
         module = module or _build(family, recipe, images)
         return _train(run, module, recipe, parts, name, store, target, save_seconds, tell)
-
-
-def _start(name: str, runs: Path | None, tell: Reporter) -> Run:
-    earlier = all_runs(name, runs)
-    if earlier and not earlier[-1].finished and earlier[-1].state_file.exists():
-        left = earlier[-1].path
-        run = new_run(name, runs)
-        tell.note(
-            f"An unfinished run of {name!r} is left in {left}; this is a new one, in {run.path}. To go on "
-            "with the earlier one: stop, delete the new one, and use --resume."
-        )
-        return run
-    return new_run(name, runs)
-
-
-def _check_resumable(
-    run: Run, family: str, recipe: Recipe, images: ImageSet, store: Store
-) -> Artifact | None:
-    """The artifact, if the run is finished already; ResumeError where the run does not fit."""
-    record = run.record()
-    if record["family"] != family:
-        raise ResumeError(f"{run.path} is a run of the family {record['family']!r}, not {family!r}.")
-    stored = make_recipe(type(recipe), record["recipe"])
-    differences = check_resumable(stored, recipe)
-    if differences:
-        raise ResumeError(
-            f"{run.path} has another recipe: {some(differences)}. Resume without these settings, or start a "
-            "new run without --resume."
-        )
-    if record["data"] != data_digest(images):
-        raise ResumeError(
-            f"The images in {images.source} are not those that {run.path} was started with "
-            f"({plural(record['images'], 'image')} then, {len(images):,} now). Restore them, or start a new "
-            "run without --resume."
-        )
-    length = ("minutes", "images_seen")
-    if all(getattr(stored, field) == getattr(recipe, field) for field in length):
-        artifact = _published(run, record, store)
-        if artifact is not None:
-            return artifact
-    run.update(recipe=recipe.model_dump(mode="json"), artifact=None, publishing=None)
-    return None
-
-
-def _published(run: Run, record: Mapping[str, Any], store: Store) -> Artifact | None:
-    """What the run has published; None if nothing, or if it was removed or lies in another store."""
-    reference, digest = record.get("artifact"), None
-    if reference is None and record.get("publishing") is not None:
-        # Killed while it published: that was the last thing it said.
-        reference, digest = record["publishing"]
-    if reference is None:
-        return None
-    try:
-        artifact = store.find(reference)
-    except NotFoundError:
-        return None
-    if digest is not None:
-        if artifact.manifest.digest != digest:  # it never appeared, and the number is another one's
-            return None
-        run.update(artifact=reference, publishing=None)
-    return artifact
 
 
 def _train(
@@ -200,7 +153,7 @@ def _train(
         except RuntimeError as error:
             raise ResumeError(
                 f"{run.state_file} does not fit the network of this version of synth ({brief(error)}). "
-                "Start a new run without --resume."
+                "Start a new run with --fresh."
             ) from error
         budget = Budget(recipe, saved["images_seen"], saved["seconds"])
         tell.note(f"Resuming {run.path} after {budget.images_seen:,} images.")

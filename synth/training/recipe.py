@@ -181,13 +181,13 @@ def make_recipe(recipe_type: type[Recipe], values: Mapping[str, Any]) -> Recipe:
         raise ConfigError(f"The recipe cannot be used: {'; '.join(faults)}.") from error
 
 
-def check_resumable(stored: Recipe, wanted: Recipe) -> list[str]:
-    """``name: stored -> wanted`` for each setting that differs and that a resumed run cannot change."""
+def check_resumable(stored: Recipe, wanted: Recipe, adjustable: frozenset[str] = ADJUSTABLE) -> list[str]:
+    """``name: stored -> wanted`` for each setting that differs and is none of those that may."""
     before, after = stored.model_dump(mode="json"), wanted.model_dump(mode="json")
     return [
         f"{name}: {before.get(name)} -> {after[name]}"
         for name in after
-        if name not in ADJUSTABLE and before.get(name) != after[name]
+        if name not in adjustable and before.get(name) != after[name]
     ]
 
 

@@ -53,11 +53,9 @@ class Run:
         try:
             content = json.loads(path.read_bytes())
         except (OSError, ValueError) as error:
-            raise ResumeError(
-                f"{path} cannot be read ({error}); start a new run without --resume."
-            ) from error
+            raise ResumeError(f"{path} cannot be read ({error}); start a new run with --fresh.") from error
         if not isinstance(content, dict) or not content.keys() >= _RECORD_KEYS:
-            raise ResumeError(f"{path} is not the record of a run; start a new run without --resume.")
+            raise ResumeError(f"{path} is not the record of a run; start a new run with --fresh.")
         return content
 
     @property
@@ -85,7 +83,7 @@ class Run:
 
     def load_state(self) -> dict[str, Any]:
         """The resume state, on the CPU; ResumeError where it is damaged or of another version."""
-        remedy = "Start a new run without --resume."
+        remedy = "Start a new run with --fresh."
         try:
             content = self.state_file.read_bytes()
         except OSError as error:
@@ -109,7 +107,8 @@ class Run:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UsageError(
-                    f"{self.path} is being trained by another process; wait for it, or stop it first."
+                    f"{self.path} is being trained by another process; wait for it, stop it first, or "
+                    "start another run with --fresh."
                 ) from None
             yield
 

@@ -110,6 +110,7 @@ def test_a_stopped_run_goes_on_with_nothing_but_its_name(train, run, photos, tmp
         ("train vae --data digits", "Missing option '--name'"),
         ("train vae --name toy --data nowhere", "There is no folder or file 'nowhere'"),
         ("train vae --name toy --data digit", "(did you mean 'digits'?)"),
+        ("train vae --name toy --data digits --resume --fresh", "choose one"),
         ("train vae --name toy --resume", "There is no run of 'toy' to resume"),
         ("train vae --name toy --data digits --set batchsize=1", "(did you mean 'batch_size'?)"),
         ("train vae --name toy --data digits --batch-size 0", "batch_size = 0: Input should be greater"),

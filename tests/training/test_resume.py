@@ -87,7 +87,10 @@ def finished(tiny, source) -> Artifact:
     return tiny.fit(source)
 
 
-def test_processes_that_were_stopped_at_half_go_on_to_the_same_generator(tiny, source, tmp_path, capsys):
+def test_processes_that_were_stopped_at_half_go_on_to_the_same_generator(
+    tiny, source, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     script = Path(__file__).with_name("stopped.py")
     words = ["train", "vae", "--data", source.name, *tiny.flags(), "--device", "cpu"]
     processes = {
@@ -110,8 +113,11 @@ def test_processes_that_were_stopped_at_half_go_on_to_the_same_generator(tiny, s
     for name, seen in [("stopped", 48), ("killed", 32)]:
         assert latest_run(name).load_state()["images_seen"] == seen
         assert Store().versions(name) == []
-        assert main(["train", "vae", "--name", name, "--resume"]) == 0
-        assert capsys.readouterr().out == f"{name}@1\n"
+        again = [*words, "--name", name] if name == "killed" else ["train", "vae", "--name", name, "--resume"]
+        assert main(again) == 0
+        captured = capsys.readouterr()
+        assert captured.out == f"{name}@1\n"
+        assert ("Going on with the unfinished run" in captured.err) == (name == "killed")
         resumed = Store().open(name)
         assert same(resumed, expected)
         assert resumed.manifest.digest == expected.manifest.digest
@@ -279,13 +285,44 @@ def test_a_damaged_record_is_refused_for_resuming_and_no_hindrance_to_a_new_run(
     assert same(tiny.fit(source), finished)
 
 
-def test_a_new_run_leaves_an_unfinished_one_alone_and_says_so(tiny, source, stopped, listen):
-    tiny.fit(source, reporter=(listener := listen()))
+def test_a_run_that_is_started_anew_leaves_an_unfinished_one_alone_and_says_so(tiny, source, stopped, listen):
+    tiny.fit(source, resume=False, reporter=(listener := listen()))
     assert any(f"An unfinished run of 'toy' is left in {stopped.path}" in note for note in listener.notes)
     assert latest_run("toy").number == 2
     assert stopped.load_state()["images_seen"] == 48
     tiny.fit(source, reporter=(listener := listen()))
     assert not any("unfinished" in note for note in listener.notes)
+    assert latest_run("toy").number == 3
+
+
+def test_the_same_again_goes_on_with_what_was_interrupted_and_says_so(
+    tiny, source, stopped, listen, finished
+):
+    assert Store().versions("toy") == [1]
+    assert latest_run("toy").path == stopped.path
+    expected = tiny.fit(source, name="whole")
+    assert same(finished, expected)
+    tiny.fit(source, reporter=(listener := listen()))  # and once it is finished, a new one is started
+    assert latest_run("toy").number == 2
+    assert not any("Going on" in note for note in listener.notes)
+
+
+def test_what_was_interrupted_is_gone_on_with_after_another_run_in_between(tiny, source, stopped, listen):
+    other = tiny.recipe(seed=3, images_seen=32)
+    tiny.fit(source, recipe=other, reporter=(listener := listen()))
+    (note,) = (note for note in listener.notes if "unfinished" in note)
+    assert note.startswith(f"An unfinished run of 'toy' is left in {stopped.path}")
+    assert "It differs: images_seen: 96 -> 32, seed: 0 -> 3;" in note
+    tiny.fit(source, reporter=(listener := listen()))
+    assert f"Going on with the unfinished run in {stopped.path}" in " ".join(listener.notes)
+    assert listener.seen == [64, 80, 96]
+
+
+def test_other_data_start_a_new_run_and_the_difference_is_said(tiny, source, stopped, listen):
+    tiny.fit(tiny.source(source, count=44), reporter=(listener := listen()))
+    assert "It differs: images: 40 images then, 44 now;" in " ".join(listener.notes)
+    assert latest_run("toy").number == 2
+    assert stopped.load_state()["images_seen"] == 48
 
 
 def test_a_finished_run_is_not_trained_again(tiny, source, finished, listen):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import synth.training.loop
+import synth.training.observer
 from synth.artifacts import Store
 from synth.jobs.train import _Reporter
 
@@ -31,7 +32,7 @@ def act(monkeypatch):
 
     def install(at, function):
         monkeypatch.setattr(synth.training.loop, "_SECONDS_BETWEEN_REPORTS", 0.0)
-        monkeypatch.setattr(synth.training.loop, "_PREVIEW_SHARES", (0.3,))
+        monkeypatch.setattr(synth.training.observer, "_SHARES", (0.3,))
         whole, left = _Reporter.progress, [function]
 
         def progress(self, share, images_seen, seconds, figures):

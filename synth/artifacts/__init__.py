@@ -7,6 +7,7 @@ from synth.artifacts.ids import TrainingIds as TrainingIds
 from synth.artifacts.manifest import ImageInfo as ImageInfo
 from synth.artifacts.manifest import Manifest as Manifest
 from synth.artifacts.manifest import Metric as Metric
+from synth.artifacts.manifest import Origin as Origin
 from synth.artifacts.reference import check_name as check_name
 from synth.artifacts.store import Entry as Entry
 from synth.artifacts.store import Store as Store

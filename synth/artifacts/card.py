@@ -122,6 +122,12 @@ def _data(manifest: Manifest) -> list[str]:
         "evaluation on them is found out.",
         "",
     ]
+    if manifest.origin is not None:
+        lines += [
+            f"Training started from the weights of `{manifest.origin.reference}` (digest "
+            f"`{manifest.origin.digest}`); the ids hold the images which that model was trained on, too.",
+            "",
+        ]
     if manifest.classes is not None:
         rows = list(zip(manifest.classes, training.class_counts or (), strict=True))
         lines += _table(("class", "images"), ((name, f"{count:,}") for name, count in rows[:_CLASSES_SHOWN]))

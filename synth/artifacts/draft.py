@@ -18,6 +18,7 @@ from synth.artifacts.manifest import (
     ImageInfo,
     Manifest,
     Metric,
+    Origin,
     StatisticsInfo,
     TrainingInfo,
     WeightsInfo,
@@ -67,6 +68,10 @@ class Draft:
     preview: Image | None = None
     statistics: Mapping[str, Any] | None = None
     """Plain JSON values: what the training images look like, see ``synth.evaluation.reference``."""
+    origin: Origin | None = None
+    """The model whose weights the training started from."""
+    earlier_ids: TrainingIds = field(default_factory=lambda: TrainingIds.of(()))
+    """Images that the origin was trained on; they count as training images of this one, too."""
     announce: Callable[[str, str], None] | None = None
     """Called with NAME@VERSION and digest just before it appears: who is killed then can find out whether."""
 
@@ -78,7 +83,7 @@ class Draft:
         weights = {
             name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in self.weights.items()
         }
-        files = {WEIGHTS_FILE: save(weights), IDS_FILE: TrainingIds.of(self.ids).to_bytes()}
+        files = {WEIGHTS_FILE: save(weights), IDS_FILE: self._training_ids().to_bytes()}
         if self.preview is not None:
             buffer = io.BytesIO()
             self.preview.save(buffer, format="PNG")
@@ -94,6 +99,9 @@ class Draft:
         text = manifest.model_dump_json(indent=2) + "\n"
         card = readme(manifest, preview=PREVIEW_FILE in payload)
         return {MANIFEST_FILE: text.encode(), README_FILE: card.encode()}
+
+    def _training_ids(self) -> TrainingIds:
+        return TrainingIds.of(self.ids).union(self.earlier_ids)
 
     def _manifest(self, name: str, number: int, payload: Mapping[str, bytes]) -> Manifest:
         weights, ids = payload[WEIGHTS_FILE], payload[IDS_FILE]
@@ -132,6 +140,7 @@ class Draft:
             ),
             metrics=dict(self.metrics),
             statistics=_statistics_info(payload),
+            origin=self.origin,
             libraries=_libraries(),
             created=datetime.now(UTC).replace(microsecond=0),
         )

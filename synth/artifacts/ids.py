@@ -39,6 +39,10 @@ class TrainingIds:
         """A safetensors file with the tensor ``ids``: int64 [N], big-endian prefixes as numbers, sorted."""
         return save({_TENSOR: self._prefixes})
 
+    def union(self, other: TrainingIds) -> TrainingIds:
+        """The images of both sets."""
+        return TrainingIds(np.union1d(self._prefixes, other._prefixes))
+
     def __len__(self) -> int:
         return int(self._prefixes.size)
 

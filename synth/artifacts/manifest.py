@@ -60,6 +60,14 @@ class TrainingInfo(_Record):
     pixel_std: list[float]
 
 
+class Origin(_Record):
+    """The model whose weights a training started from."""
+
+    reference: str
+    """NAME@VERSION, in the store where it was then."""
+    digest: Sha256
+
+
 class StatisticsInfo(_Record):
     """The file with statistics of the training images, which drift is told from."""
 
@@ -92,6 +100,8 @@ class Manifest(_Record):
     metrics: dict[str, Metric] = Field(default_factory=dict)
     statistics: StatisticsInfo | None = None
     """None in artifacts that were made before there was one."""
+    origin: Origin | None = None
+    """None where the weights were random at first."""
     libraries: dict[str, str]
     created: AwareDatetime
 

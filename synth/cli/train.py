@@ -48,6 +48,12 @@ def train(
             help="Require classes, or ignore them. Default: use them if there are any.",
         ),
     ] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="MODEL", help="Start from the weights of this model, as far as they fit."
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Decides weights, order and noise.")] = None,
     device: Annotated[
         str | None, typer.Option("--device", help="auto (default), cpu, cuda or cuda:N.")
@@ -101,6 +107,7 @@ def train(
             "images_seen": images_seen,
             "batch_size": batch_size,
             "labels": labels,
+            "warm_start": warm_start,
             "seed": seed,
             "precision": precision,
         },

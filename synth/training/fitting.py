@@ -31,6 +31,7 @@ from synth.training.requirements import check_count, with_fitting_batch, with_la
 from synth.training.resuming import Wanted, finished_artifact, tell_of_unfinished, unfinished_run
 from synth.training.runs import Run, latest_run, new_run
 from synth.training.trainer import run_trainer
+from synth.training.warm_start import origin_artifact, origin_of, remember_origin, seen_before, start_from
 
 
 def fit(
@@ -105,9 +106,12 @@ def fit(
         tell_of_unfinished(name, runs, tell)
     going_on, module = run is not None, None
     if run is None:
-        module = _build(family, recipe, images)  # before the run: what cannot be built leaves none behind
+        # Before the run: what cannot be built leaves none behind.
+        origin = None if recipe.warm_start is None else store.open(recipe.warm_start)
+        module = _build(family, recipe, parts, origin, tell)
         run = new_run(name, runs)
         run.update(
+            **({} if origin is None else remember_origin(run, origin)),
             family=family,
             source=images.source,
             location=absolute_spec(source),
@@ -129,7 +133,9 @@ def fit(
             artifact=None,
             publishing=None,
         )
-        module = module or _build(family, recipe, images)
+        if module is None:
+            begun = run.state_file.exists()
+            module = _build(family, recipe, parts, None if begun else origin_artifact(run), tell)
         return _train(run, module, recipe, parts, name, store, target, save_seconds, tell)
 
 
@@ -183,17 +189,27 @@ def _train(
         return artifact
 
 
-def _build(family: str, recipe: Recipe, images: ImageSet) -> FamilyModule:
+def _build(
+    family: str, recipe: Recipe, parts: Parts, origin: Artifact | None, tell: Reporter
+) -> FamilyModule:
+    """A module that has learnt nothing yet, or what fits of ``origin``."""
+    images = parts.training
     shape = ImageShape(*images.images.shape[1:])
     try:
         # The only use of torch's own generator: initial weights, under a fixed seed, leaving no trace.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(recipe.seed % 2**63)
-            return cast(
+            module = cast(
                 FamilyModule, get_family(family).load("module")(recipe, shape, len(images.classes or ()))
             )
     except ValueError as error:
         raise ConfigError(f"The network does not fit images of {shape}: {error}.") from error
+    if origin is not None:
+        tell.note(start_from(module, origin, images.classes))
+        warning = seen_before(origin.training_ids(), parts.validation, origin.manifest.reference)
+        if warning is not None:
+            tell.note(warning)
+    return module
 
 
 def _publish(
@@ -208,6 +224,7 @@ def _publish(
     tell: Reporter,
 ) -> Artifact:
     pixel_mean, pixel_std = pixel_statistics(training.images)
+    origin, earlier_ids = origin_of(run)
     draft = Draft(
         family=module.family,
         network=module.network_config(),
@@ -227,6 +244,8 @@ def _publish(
         metrics=dict(metrics),
         preview=module.preview(),
         statistics=Reference.of(training.images, training.class_counts, seed=recipe.seed).model_dump(),
+        origin=origin,
+        earlier_ids=earlier_ids,
         announce=lambda reference, digest: run.update(publishing=[reference, digest]),
     )
     artifact = store.publish(draft, name)

@@ -51,6 +51,9 @@ class Recipe(BaseModel):
     labels: bool | None = Field(
         None, description="true requires classes and false ignores them; None uses them where there are any."
     )
+    warm_start: str | None = Field(
+        None, description="Model of the same family and network whose weights training starts from."
+    )
     images_seen: int | None = Field(
         None, ge=1, description="Length of training. Default, when minutes is not set either: 500,000."
     )

@@ -108,6 +108,7 @@ def test_a_stopped_run_goes_on_with_nothing_but_its_name(train, run, photos, tmp
         ("train vae --name A/B --data digits", "A model cannot be called 'A/B'"),
         ("train vae --name toy", "Say what to train on: --data SOURCE"),
         ("train vae --data digits", "Missing option '--name'"),
+        ("train vae --name toy --data digits --from nobody", "nobody"),
         ("train vae --name toy --data nowhere", "There is no folder or file 'nowhere'"),
         ("train vae --name toy --data digit", "(did you mean 'digits'?)"),
         ("train vae --name toy --data digits --resume --fresh", "choose one"),

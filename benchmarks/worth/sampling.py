@@ -29,7 +29,7 @@ from worth.yardstick import QUICK, Extent, Yardstick
 STEPS = 8
 TARGET = 6.0
 POINTS = 0.005
-CANDIDATES = ("steps=1", "steps=2", "steps=3", "steps=4", "steps=6")
+CANDIDATES = ("solver=student", *(f"solver=multistep,steps={steps}" for steps in (3, 4, 6, 8)))
 _BATCH = 128
 
 
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     """Set by set."""
     if options.quick:
         options.minutes, options.count, options.timed, options.rounds = 0.25, 256, 128, 1
-        options.settings, options.warmup_seconds = ["steps=2"], 2.0
+        options.settings, options.warmup_seconds = ["solver=student"], 2.0
     extent = QUICK if options.quick else Extent()
     family = options.families
     if options.model is None:
@@ -137,7 +137,7 @@ def heun(network: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
 
 def through_sampler(sampler: Sampler, setting: str, yardstick: Yardstick) -> Callable[[int, int], ImageSet]:
     """The sampler over (count, seed), with parameters by ``name=value``, separated by commas."""
-    parameters = {name: float(value) for name, value in (one.split("=") for one in setting.split(","))}
+    parameters = {name: number(value) for name, value in (one.split("=") for one in setting.split(","))}
 
     def make(count: int, seed: int) -> ImageSet:
         batch = sampler.generate(count, labels="balanced", seed=seed, **parameters)
@@ -145,6 +145,14 @@ def through_sampler(sampler: Sampler, setting: str, yardstick: Yardstick) -> Cal
         return as_set(torch.as_tensor(batch.images), torch.as_tensor(batch.labels), yardstick)
 
     return make
+
+
+def number(text: str) -> Any:
+    """Parameters are numbers or texts."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def as_set(images: Tensor, labels: Tensor, yardstick: Yardstick) -> ImageSet:

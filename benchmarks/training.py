@@ -43,6 +43,8 @@ from synth.training.runs import new_run
 
 TARGET = 0.9
 _LENGTH = 10_000_000
+_VALIDATION = 3_000
+"""Images that a family may watch itself by."""
 _WARM = 5
 """Steps of each turn that are not counted."""
 
@@ -58,7 +60,9 @@ class Case:
     seconds: float
 
     def module(self) -> FamilyModule:
-        return fitting._build(self.family, self.recipe, self.images)
+        module = fitting._build(self.family, self.recipe, self.images).to(self.device)
+        module.prepare(self.images, self.images.subset(range(_VALIDATION)))
+        return module
 
     def batches(self) -> KeyedBatches:
         return KeyedBatches(self.images, self.recipe.batch_size, self.recipe.seed, _LENGTH // 2)
@@ -125,7 +129,7 @@ def ours(case: Case) -> float:
 
 def bare(case: Case) -> float:
     """Images per second of the step alone."""
-    module, watch = case.module().to(case.device).train(), Watch(case)
+    module, watch = case.module().train(), Watch(case)
     module.progress = 0.5
     step = step_of(module)
     images, labels = case.images.images, case.images.labels

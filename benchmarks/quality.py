@@ -7,8 +7,8 @@
     python benchmarks/quality.py table                          "obtained vs target" into docs/results.md
     python benchmarks/quality.py --quick                        every part, tiny; nothing is kept
 
-On two cores: tstr 45 minutes a family, sampling 75, rivals 75 each, few 30. ``--quick`` leaves out rivals, which are
-to be downloaded.
+On two cores: tstr 45 minutes a family, sampling 75, rivals 75 each, few 30. ``--quick`` leaves out rivals,
+which are to be downloaded.
 
 Parts run alone, write benchmarks/results/quality-*.json after every seed, and go on where they were when they
 are started again; ``--first-seed`` and ``--seeds`` add seeds. What is the same for all generators, the models

@@ -30,6 +30,8 @@ from synth.training.recipe import Recipe
 
 _LATENT = stream_id("training/gan/latent")
 _REAL, _FAKE = stream_id("training/gan/augment/real"), stream_id("training/gan/augment/fake")
+_VALUES = 28 * 28
+"""Of an image for which ``gamma`` is meant. A gradient's squared norm falls as the values become more."""
 _LARGEST_LEAD = 20.0
 """Of a real image's score over a fake's, in the generator's weight exp(lead)."""
 
@@ -63,10 +65,13 @@ class GANRecipe(Recipe):
     group_width: int = Field(32, ge=1, le=4096, description="Channels that a 3x3 convolution mixes.")
     patch: Literal[1, 2, 4] = Field(2, description="Side of the square of pixels made and judged as one.")
     latent: int = Field(64, ge=1, le=1024, description="Dimensions of the latent space.")
+    batch_size: int = Field(64, ge=1, description="Images per step.")
     learning_rate: float = Field(1e-3, gt=0, description="Peak; warmed up, then decayed by a cosine.")
     weight_decay: float = Field(0.0, ge=0, description="Of AdamW.")
     gamma: float = Field(
-        4.0, ge=0, description="Weight of the gradient penalties at first; larger images want more."
+        4.0,
+        ge=0,
+        description="Weight of the gradient penalties at first, for 784 values an image; it grows with them.",
     )
     gamma_end: float = Field(2.0, ge=0, description="The same from half of the training on.")
     penalty_share: float = Field(
@@ -159,7 +164,7 @@ class GANModule(GeneratorModule):
         loss E[softplus(D(real) - D(fake))] has -sigmoid(D(real) - D(fake)) in that place, so that the one
         times -exp(D(real) - D(fake)) is the other. Each real image is paired with a fake of its class.
         """
-        self._watch.look(self, int(position[0]), len(images))
+        self._watch.look(self, int(position[0]))
         fakes = cast(Tensor, self.network(self._latents(position), labels))
         weight: list[Tensor] = []
         if fakes.requires_grad:
@@ -167,7 +172,8 @@ class GANModule(GeneratorModule):
         real, fake, penalties = self._scores(images, fakes, labels, position)
         lead = (real - fake).detach()
         weight.append(-lead.clamp(max=_LARGEST_LEAD).exp()[:, None, None, None])
-        loss = F.softplus(fake - real).mean() + 0.5 * self._gamma() * penalties.sum()
+        gamma = self._gamma() * images[0].numel() / _VALUES
+        loss = F.softplus(fake - real).mean() + 0.5 * gamma * penalties.sum()
         return loss, {
             "lead": lead.mean(),
             "r1": penalties[0],

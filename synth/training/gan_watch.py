@@ -52,8 +52,14 @@ class Watch:
             self._judged = tuple(part.subset(range(min(len(part), _JUDGED))) for part in parts)
 
     @torch.no_grad()
-    def look(self, module: GANModule, seen: int, batch_size: int) -> None:
-        """Do what is due before the step after ``seen`` images; CollapseError after too many collapses."""
+    def look(self, module: GANModule, position: int) -> None:
+        """Do what is due before the step that sees the image at ``position``.
+
+        All processes of a training find the same, whichever part of the batch is theirs. Raises CollapseError
+        after too many collapses.
+        """
+        batch_size = self._recipe.batch_size
+        seen = position // batch_size * batch_size
         if self._real is None or not seen or seen % self._recipe.watch_images >= batch_size:
             return
         if self._judged:

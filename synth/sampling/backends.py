@@ -118,13 +118,13 @@ class InductorBackend:
 class NetworkInductorBackend(EagerBackend):
     """Compiles the network alone, for programs of several steps: a step would be compiled for each number.
 
-    One compilation for each bucket size; what has another structure than what was prepared runs eagerly.
+    One compilation for each bucket size, which serves any number of steps. Calls of other shapes than those
+    that were prepared, as with guidance, which doubles the rows, run eagerly.
     """
 
     def __init__(self, program: Program, dtype: torch.dtype, method: Method) -> None:
         """``program.network`` is compiled in place: it must be the backend's own, if only a shallow copy."""
         super().__init__(program, dtype, method)
-        self._structure: Parameters | None = None
         program.network.compile(dynamic=False, fullgraph=True)
 
     def prepare(self, rows: Rows, parameters: Parameters) -> None:
@@ -132,11 +132,9 @@ class NetworkInductorBackend(EagerBackend):
             # Of caches in diffusers, whose contents depend on versions alone.
             warnings.filterwarnings("ignore", message=".*functools.lru_cache.*")
             super().run(rows, parameters)
-        self._structure = structure_of(self._program, parameters)
 
     def run(self, rows: Rows, parameters: Parameters, wanted: Wanted | None = None) -> Tensor:
-        prepared = structure_of(self._program, parameters) == self._structure
-        with torch.compiler.set_stance("fail_on_recompile" if prepared else "force_eager"):
+        with torch.compiler.set_stance("eager_on_recompile"):
             return super().run(rows, parameters, wanted)
 
 

@@ -37,11 +37,17 @@ class FlowRecipe(Recipe):
     """Recipe of flow matching."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "tiny": {"widths": [64, 128], "blocks": 1, "patch": 2, "attention": False},
-        "small": {"widths": [96, 192, 192], "blocks": 2, "patch": 2, "attention": True},
-        "base": {"widths": [128, 256, 384, 512], "blocks": 2, "patch": 2, "attention": True},
-        "large": {"widths": [192, 384, 576, 768], "blocks": 3, "patch": 2, "attention": True},
+        "tiny": {"widths": [64, 128], "blocks": 1, "attention": False, "learning_rate": 2e-3},
+        "small": {"widths": [96, 192, 192], "blocks": 2, "attention": True, "learning_rate": 1e-3},
+        "base": {"widths": [128, 256, 384, 512], "blocks": 2, "attention": True, "learning_rate": 5e-4},
+        "large": {"widths": [192, 384, 576, 768], "blocks": 3, "attention": True, "learning_rate": 2e-4},
     }
+
+    enough_images: ClassVar[int] = 2_000
+    few_images_hint: ClassVar[str] = (
+        "Shorter training (--images-seen) leaves less room for that, and so does --set flip=true where left "
+        "and right mean nothing."
+    )
 
     widths: list[int] = Field(
         default_factory=list,

@@ -154,7 +154,7 @@ class FlowProgram:
         students = () if network.student is None else ("student",)
         self.parameters: tuple[AnyParameter, ...] = (
             TextParameter("solver", "multistep", _SOLVER, (*SOLVERS, *students)),
-            Parameter("steps", 8, 1, 100, _STEPS, whole=True, structural=True),
+            Parameter("steps", 6, 1, 100, _STEPS, whole=True, structural=True),
         )
         if network.classes:
             self.parameters += (Parameter("guidance", 1.0, 0.0, 10.0, _GUIDANCE, structural=True),)

@@ -62,7 +62,7 @@ class Best:
         chosen = last
         if self._kept is not None and self._kept.figure.value < last.figure.low:
             chosen = self._kept
-            module.average.load_state_dict(load(self._file.read_bytes()))
+            module.go_back(load(self._file.read_bytes()))
         how = f"{self._yardstick.how}; unbiased, all pairs"
         if chosen is not last:
             how += f"; after {chosen.images_seen:,} images, better than {last.figure.value:.3g} at the end"

@@ -37,10 +37,34 @@ class FlowRecipe(Recipe):
     """Recipe of flow matching."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "tiny": {"widths": [64, 128], "blocks": 1, "attention": False, "learning_rate": 2e-3},
-        "small": {"widths": [96, 192, 192], "blocks": 2, "attention": True, "learning_rate": 1e-3},
-        "base": {"widths": [128, 256, 384, 512], "blocks": 2, "attention": True, "learning_rate": 5e-4},
-        "large": {"widths": [192, 384, 576, 768], "blocks": 3, "attention": True, "learning_rate": 2e-4},
+        "tiny": {
+            "widths": [64, 128],
+            "blocks": 1,
+            "attention": False,
+            "batch_size": 64,
+            "learning_rate": 2e-3,
+        },
+        "small": {
+            "widths": [96, 192, 192],
+            "blocks": 2,
+            "attention": True,
+            "batch_size": 128,
+            "learning_rate": 1e-3,
+        },
+        "base": {
+            "widths": [128, 256, 384, 512],
+            "blocks": 2,
+            "attention": True,
+            "batch_size": 256,
+            "learning_rate": 5e-4,
+        },
+        "large": {
+            "widths": [192, 384, 576, 768],
+            "blocks": 3,
+            "attention": True,
+            "batch_size": 512,
+            "learning_rate": 2e-4,
+        },
     }
 
     enough_images: ClassVar[int] = 2_000
@@ -65,7 +89,7 @@ class FlowRecipe(Recipe):
         False, description="Mirror half of the images; right where left and right mean nothing."
     )
     student_share: float = Field(
-        0.25, ge=0, lt=1, description="Last share of training, for the student in two calls; 0: none."
+        0.2, ge=0, lt=1, description="Last share of training, for the student in two calls; 0: none."
     )
     student_steps: int = Field(
         4, ge=1, le=64, description="Steps of the velocity that a student's call replaces."
@@ -168,6 +192,15 @@ class FlowModule(GeneratorModule):
         half_life = min(self.recipe.ema_cap, self.recipe.ema_share * (images_seen - max(since, 0)))
         keep = 0.5 ** (batch_size / max(half_life, 1e-8))
         torch._foreach_lerp_(list(old.parameters()), list(new.parameters()), 1.0 - keep)
+
+    def go_back(self, weights: Mapping[str, Tensor]) -> None:
+        """To an earlier velocity; a student that has been trained since stays as it is."""
+        student = {f"student.{name}": weight for name, weight in self._student_weights().items()}
+        super().go_back({**weights, **student} if int(self.student_since) >= 0 else weights)
+
+    def _student_weights(self) -> Mapping[str, Tensor]:
+        student = cast(Flow, self.average).student
+        return {} if student is None else student.state_dict()
 
     @torch.no_grad()
     def complete(self, images: ImageSet, limit: int | None = None) -> None:

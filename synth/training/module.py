@@ -131,6 +131,10 @@ class FamilyModule(lightning.LightningModule):
         for old, new in zip(self.average.buffers(), self.network.buffers(), strict=True):
             old.copy_(new)
 
+    def go_back(self, weights: Mapping[str, Tensor]) -> None:
+        """Give ``average`` the weights that it had earlier in the run, to be published."""
+        self.average.load_state_dict(weights)
+
     def is_finite(self) -> bool:
         """Whether every weight is finite."""
         return all(bool(torch.isfinite(weight).all()) for weight in self.learnt())

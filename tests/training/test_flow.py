@@ -1,7 +1,12 @@
+import copy
+
 import pytest
+import torch
 
 from synth.errors import ConfigError
+from synth.models.program import ImageShape
 from synth.training import fit
+from synth.training.flow import FlowModule
 from synth.training.recipe import resolve_recipe
 
 
@@ -25,3 +30,41 @@ def test_images_too_small_for_the_network_are_refused_with_a_size_that_works(sou
 def test_a_recipe_with_impossible_values_is_refused(setting, fault):
     with pytest.raises(ConfigError, match=fault):
         resolve_recipe("flow", overrides=[setting])
+
+
+def test_the_student_is_trained_from_the_averaged_velocity_which_then_stays(tiny):
+    recipe = tiny.recipe("flow", student_share=0.5, ema_share=1.0)
+    module = FlowModule(recipe, ImageShape(1, 8, 8), 2)
+    images, labels = torch.rand(8, 1, 8, 8) * 2 - 1, torch.arange(8) % 2
+    optimiser = module.configure_optimizers()
+    velocities, students = [], []
+    for number in range(4):
+        module.progress = number / 4
+        position = torch.arange(8 * number, 8 * number + 8)
+        loss, figures = module.loss(images, labels, position)
+        assert list(figures) == (["velocity"] if number < 2 else ["student"])
+        if number == 2:
+            assert equal(module.network.student, module.average.velocity)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        module.update_average(8 * number + 8, 8)
+        velocities.append(copy.deepcopy(module.average.velocity))
+        students.append(copy.deepcopy(module.average.student))
+    assert not equal(velocities[0], velocities[1])
+    assert equal(velocities[1], velocities[3])
+    assert not equal(students[2], students[3])
+
+
+def test_an_earlier_velocity_may_be_published_without_giving_up_the_student(tiny):
+    module = FlowModule(tiny.recipe("flow"), ImageShape(1, 8, 8), 2)
+    earlier = {name: torch.zeros_like(weight) for name, weight in module.average.state_dict().items()}
+    student = copy.deepcopy(module.average.student)
+    module.student_since.fill_(64)
+    module.go_back(earlier)
+    assert not any(weight.any() for weight in module.average.velocity.parameters())
+    assert equal(module.average.student, student)
+
+
+def equal(one, other) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))

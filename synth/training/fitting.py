@@ -182,6 +182,7 @@ def _train(
             metrics = {**module.measure(parts.validation, parts.measured_on), **chosen}
             measured = {name: metric.value for name, metric in metrics.items() if metric.value is not None}
             log.figures(budget.images_seen, measured)
+            log.plot()
             for warning in module.warnings(metrics):
                 tell.note(warning)
         artifact = _publish(run, recipe, module, training, budget, metrics, name, store, tell)

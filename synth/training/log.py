@@ -12,6 +12,7 @@ import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
 from synth.artifacts.files import replace_file, storage_errors
+from synth.training.plot import draw_curves
 
 
 class RunLog:
@@ -43,6 +44,16 @@ class RunLog:
                     self._board.add_scalar(name, value, images_seen)
             self._file.flush()
 
+    def plot(self) -> None:
+        """Draw all figures so far into ``curves.png``, if there are curves to see."""
+        path = self._folder / "metrics.csv"
+        with storage_errors("write the log", self._folder):
+            picture = draw_curves((int(seen), name, float(value)) for seen, name, value in _rows(path))
+            if picture is not None:
+                buffer = io.BytesIO()
+                picture.save(buffer, format="PNG")
+                replace_file(self._folder / "curves.png", buffer.getvalue())
+
     def picture(self, images_seen: int, name: str, pixels: np.ndarray) -> None:
         """Log a uint8 [H, W, C] picture to TensorBoard."""
         with storage_errors("write the log", self._folder):
@@ -62,7 +73,19 @@ class RunLog:
 
 
 def _rows_until(path: Path, images_seen: int) -> list[list[str]]:
+    return [row for row in _rows(path) if int(row[0]) <= images_seen]
+
+
+def _rows(path: Path) -> list[list[str]]:
     with path.open(newline="", errors="replace") as handle:
         rows = list(csv.reader(handle))[1:]
     # A killed run may have left half a line.
-    return [row for row in rows if len(row) == 3 and row[0].isdecimal() and int(row[0]) <= images_seen]
+    return [row for row in rows if len(row) == 3 and row[0].isdecimal() and _is_number(row[2])]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

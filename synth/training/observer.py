@@ -11,10 +11,12 @@ from synth.artifacts import Metric
 from synth.artifacts.files import storage_errors
 from synth.training.best import Best
 from synth.training.budget import Budget
+from synth.training.caption import captioned
 from synth.training.curves import Curves
 from synth.training.log import RunLog
 from synth.training.module import FamilyModule, GeneratorModule
 from synth.training.parts import Parts
+from synth.training.preview import MOST_ROWS
 from synth.training.reporter import Reporter
 from synth.training.runs import Run
 from synth.training.yardstick import Yardstick
@@ -64,6 +66,7 @@ class Observer:
         if self._best is not None and progress >= _SHARE_OF_CANDIDATES:
             figures |= self._best.look(module, seen)
         self._log.figures(seen, figures)
+        self._log.plot()
         completing = (completed - started) * len(self._training) / limit
         self._budget.keep_back(completing + 2 * (time.monotonic() - completed))
 
@@ -82,7 +85,8 @@ class Observer:
         return metrics
 
     def _draw(self, module: FamilyModule, images_seen: int) -> None:
-        picture = module.preview()
+        names = self._training.classes if isinstance(module, GeneratorModule) else None
+        picture = captioned(module.preview(), f"{images_seen:,} images seen", (names or ())[:MOST_ROWS])
         folder = self._run.path / "previews"
         with storage_errors("write a preview", folder):
             folder.mkdir(exist_ok=True)

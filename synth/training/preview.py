@@ -18,14 +18,15 @@ if TYPE_CHECKING:  # modules show themselves by way of this
     from synth.training.module import FamilyModule
 
 _COLUMNS = 10
-_MOST_ROWS = 10
+MOST_ROWS = 10
+"""Classes shown: the first ones, in their order."""
 _SEED = 0
 
 
 @torch.inference_mode()
 def preview(module: FamilyModule) -> Image.Image:
     """Samples of the averaged weights: always the same keys, one row for each of up to 10 classes."""
-    rows = min(max(module.classes, 1), _MOST_ROWS) if module.classes else 4
+    rows = min(max(module.classes, 1), MOST_ROWS) if module.classes else 4
     index = torch.arange(rows * _COLUMNS, device=module.device)
     return grid(samples(module, index, index // _COLUMNS if module.classes else None), _COLUMNS)
 

@@ -4,7 +4,8 @@ SYNTH_HOME/runs/NAME/0001/
     run.json        recipe, source and digest of the data; the artifact once it is published
     state.pt        a line with the SHA-256 of what follows: all that is needed to go on, replaced atomically
     metrics.csv     figures by images seen; the same for TensorBoard in ``tensorboard/``
-    previews/       a grid of samples from fixed keys, by images seen
+    curves.png      the same as lines in one picture, drawn anew at each preview
+    previews/       a grid of samples from fixed keys, one row a class, by images seen
 """
 
 from __future__ import annotations

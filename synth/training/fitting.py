@@ -107,7 +107,8 @@ def fit(
     going_on, module = run is not None, None
     if run is None:
         # Before the run: what cannot be built leaves none behind.
-        origin = None if recipe.warm_start is None else store.open(recipe.warm_start)
+        # No path: whoever asks for a training over HTTP may not name folders of this machine.
+        origin = None if recipe.warm_start is None else store.find(recipe.warm_start)
         module = _build(family, recipe, parts, origin, tell)
         run = new_run(name, runs)
         run.update(

@@ -52,7 +52,8 @@ class Recipe(BaseModel):
         None, description="true requires classes and false ignores them; None uses them where there are any."
     )
     warm_start: str | None = Field(
-        None, description="Model of the same family and network whose weights training starts from."
+        None,
+        description="Model in the store, of the same family and network, whose weights are the first ones.",
     )
     images_seen: int | None = Field(
         None, ge=1, description="Length of training. Default, when minutes is not set either: 500,000."

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from synth.artifacts import Artifact, Store
-from synth.errors import ConfigError, InterruptedRunError
+from synth.errors import ConfigError, InterruptedRunError, UsageError
 from synth.families import FAMILIES, get_family
 from synth.models.program import ImageShape
 from synth.training.runs import latest_run
@@ -121,6 +121,12 @@ def test_a_run_that_was_stopped_before_its_first_save_starts_from_it_again(tiny,
 def test_another_family_is_refused(tiny, source, first, synth_home):
     with pytest.raises(ConfigError, match=r"first@1 is of the family 'vae', and this trains 'encoder'"):
         tiny.fit(source, family="encoder", recipe=tiny.recipe("encoder", warm_start="first"))
+    assert not (synth_home / "runs" / "toy").exists()
+
+
+def test_only_models_of_the_store_are_started_from_and_no_folders(tiny, source, first, synth_home):
+    with pytest.raises(UsageError):
+        tiny.fit(source, recipe=tiny.recipe(warm_start=str(first.path)))
     assert not (synth_home / "runs" / "toy").exists()
 
 

@@ -5,8 +5,9 @@ Each entry names, as ``module:attribute`` and imported only when used, what a fa
     network   ``(config: dict, image: ImageShape, classes: int) -> nn.Module``  (synth/models)
     program   ``(network) -> Program``: what the sampler core runs; None where    (synth/models)
               the family makes no images
-    recipe    the pydantic type of its training configuration                     (synth/training)
-    module    its Lightning module                                                (synth/training)
+    recipe    the pydantic type of its training configuration; None where it is   (synth/training)
+              not trained here
+    module    its Lightning module, or None                                       (synth/training)
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from synth.errors import NotFoundError
+from synth.errors import ConfigError, NotFoundError
 from synth.text import closest
 
 
@@ -27,13 +28,32 @@ class Family:
     summary: str
     network: str
     program: str | None
-    recipe: str
-    module: str
+    recipe: str | None
+    module: str | None
 
     def load(self, part: str) -> Any:
-        """Import one part: ``network``, ``program`` (of a generator), ``recipe`` or ``module``."""
-        module_name, attribute = str(getattr(self, part)).split(":")
+        """Import one part: ``network``, ``program`` (of a generator), ``recipe`` or ``module``.
+
+        Raises ConfigError for the last two where the family is not trained.
+        """
+        path = getattr(self, part)
+        if path is None:
+            self.require_training()
+        module_name, attribute = str(path).split(":")
         return getattr(importlib.import_module(module_name), attribute)
+
+    def require_training(self) -> None:
+        """Raise ConfigError, with what there is instead, where models of it are not trained here."""
+        if not self.trains:
+            raise ConfigError(
+                f"Models of the family {self.name} are not trained here: adopt one with synth models import. "
+                f"Families that are trained: {', '.join(TRAINED)}."
+            )
+
+    @property
+    def trains(self) -> bool:
+        """Whether ``synth train`` makes models of it."""
+        return self.recipe is not None
 
     @property
     def generates(self) -> bool:
@@ -74,6 +94,14 @@ FAMILIES: dict[str, Family] = {
             module="synth.training.gan:GANModule",
         ),
         Family(
+            name="diffusers",
+            summary="pipelines of diffusers that were trained elsewhere: synth models import",
+            network="synth.models.pipeline:Pipeline",
+            program="synth.models.denoising:DenoisingProgram",
+            recipe=None,
+            module=None,
+        ),
+        Family(
             name="encoder",
             summary="self-supervised encoder: the feature space that images are compared in",
             network="synth.models.encoder:Encoder",
@@ -83,6 +111,10 @@ FAMILIES: dict[str, Family] = {
         ),
     )
 }
+
+
+TRAINED = tuple(name for name, family in FAMILIES.items() if family.trains)
+"""Names of the families that ``synth train`` makes models of."""
 
 
 def get_family(name: str) -> Family:

@@ -1,6 +1,6 @@
 import pytest
 
-from synth.errors import NotFoundError
+from synth.errors import ConfigError, NotFoundError
 from synth.families import FAMILIES, generates, get_family
 
 
@@ -14,8 +14,14 @@ def test_every_part_of_a_family_can_be_imported(name):
     family = get_family(name)
     assert family.name == name
     assert family.summary
-    for part in ("network", "recipe", "module", *(("program",) if family.generates else ())):
+    trained = ("recipe", "module") if family.trains else ()
+    for part in ("network", *trained, *(("program",) if family.generates else ())):
         assert callable(family.load(part))
+
+
+def test_a_family_that_is_not_trained_says_so():
+    with pytest.raises(ConfigError, match="not trained here: adopt one with synth models import"):
+        get_family("diffusers").load("recipe")
 
 
 def test_an_encoder_makes_no_images_and_a_family_of_a_later_version_may():

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from synth.artifacts.card import ModelCard
 from synth.artifacts.draft import MANIFEST_FILE
 from synth.artifacts.ids import TrainingIds
-from synth.artifacts.manifest import SCHEMA, Manifest, generator_digest
+from synth.artifacts.manifest import SCHEMA, FileInfo, Manifest, generator_digest
 from synth.errors import ArtifactError, UsageError
 from synth.families import generates
 from synth.text import some
@@ -39,13 +39,14 @@ class Artifact:
         Raises ArtifactError, naming the file, where the folder is no artifact, or a damaged or newer one.
         """
         manifest = _read_manifest(path / MANIFEST_FILE)
-        weights = path / manifest.weights.file
-        size = _file_size(weights)
-        if size != manifest.weights.bytes:
-            fault = "is cut short" if size < manifest.weights.bytes else "was changed"
-            raise ArtifactError(
-                f"{weights} {fault}: {size:,} bytes instead of {manifest.weights.bytes:,}. {_REMEDY}"
-            )
+        needed: list[FileInfo] = [manifest.weights, *manifest.files]
+        for info in needed:
+            size = _file_size(path / info.file)
+            if size != info.bytes:
+                fault = "is cut short" if size < info.bytes else "was changed"
+                raise ArtifactError(
+                    f"{path / info.file} {fault}: {size:,} bytes instead of {info.bytes:,}. {_REMEDY}"
+                )
         _file_size(path / manifest.training.ids_file)
         return Artifact(path, manifest)
 
@@ -78,6 +79,10 @@ class Artifact:
             return load(data)
         except SafetensorError as error:
             raise ArtifactError(f"{path} is not a safetensors file ({error}). {_REMEDY}") from error
+
+    def files(self) -> dict[str, bytes]:
+        """The further files that the network needs; ArtifactError where one is not what was published."""
+        return {info.file: _read_verified(self.path / info.file, info.sha256) for info in self.manifest.files}
 
     def statistics(self) -> bytes | None:
         """The file with statistics of the training images, or None; ``synth.evaluation.reference`` reads it.
@@ -118,6 +123,7 @@ def _read_manifest(path: Path) -> Manifest:
         image=manifest.image,
         classes=manifest.classes,
         weights_sha256=manifest.weights.sha256,
+        files=manifest.files,
     )
     if digest != manifest.digest:
         raise ArtifactError(f"{path} was changed after publishing: its digest does not fit. {_REMEDY}")

@@ -112,6 +112,14 @@ def _head(manifest: Manifest, preview: bool) -> list[str]:
 
 def _data(manifest: Manifest) -> list[str]:
     training = manifest.training
+    if not training.images:
+        return [
+            "## Training data",
+            "",
+            f"It was adopted from `{_plain(training.source)}`; what it was trained on is not known here, so "
+            "that an evaluation on its training images is not found out.",
+            "",
+        ]
     lines = [
         "## Training data",
         "",

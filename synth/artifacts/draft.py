@@ -15,6 +15,7 @@ import synth
 from synth.artifacts.card import readme
 from synth.artifacts.ids import TrainingIds
 from synth.artifacts.manifest import (
+    FileInfo,
     ImageInfo,
     Manifest,
     Metric,
@@ -72,6 +73,10 @@ class Draft:
     """The model whose weights the training started from."""
     earlier_ids: TrainingIds = field(default_factory=lambda: TrainingIds.of(()))
     """Images that the origin was trained on; they count as training images of this one, too."""
+    made_with: Sequence[str] = ("torch", "lightning", "numpy")
+    """Packages whose versions are to be told."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """Further files that the network needs, by name."""
     announce: Callable[[str, str], None] | None = None
     """Called with NAME@VERSION and digest just before it appears: who is killed then can find out whether."""
 
@@ -91,7 +96,8 @@ class Draft:
         if self.statistics is not None:
             text = json.dumps(dict(self.statistics), separators=(",", ":"), allow_nan=False)
             files[STATISTICS_FILE] = text.encode()
-        return files
+        assert not files.keys() & self.files.keys()
+        return {**files, **self.files}
 
     def describe(self, name: str, number: int, payload: Mapping[str, bytes]) -> dict[str, bytes]:
         """The files that do: the manifest and the model card of version ``number`` of ``name``."""
@@ -108,6 +114,10 @@ class Draft:
         weights_sha256 = hashlib.sha256(weights).hexdigest()
         network = _plain_json(self.network)
         classes = None if self.classes is None else list(self.classes)
+        files = [
+            FileInfo(file=file, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+            for file, data in sorted(self.files.items())
+        ]
         return Manifest(
             name=name,
             version=number,
@@ -124,6 +134,7 @@ class Draft:
                 image=self.image,
                 classes=classes,
                 weights_sha256=weights_sha256,
+                files=files,
             ),
             recipe=_plain_json(self.recipe),
             training=TrainingInfo(
@@ -141,7 +152,8 @@ class Draft:
             metrics=dict(self.metrics),
             statistics=_statistics_info(payload),
             origin=self.origin,
-            libraries=_libraries(),
+            files=files,
+            libraries=_libraries(self.made_with),
             created=datetime.now(UTC).replace(microsecond=0),
         )
 
@@ -157,5 +169,5 @@ def _plain_json(values: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _libraries() -> dict[str, str]:
-    return {"synth": synth.__version__} | {name: version(name) for name in ("torch", "lightning", "numpy")}
+def _libraries(names: Sequence[str]) -> dict[str, str]:
+    return {"synth": synth.__version__} | {name: version(name) for name in names}

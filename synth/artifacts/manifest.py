@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -32,12 +33,18 @@ class ImageInfo(_Record):
     width: int = Field(ge=1)
 
 
-class WeightsInfo(_Record):
+class FileInfo(_Record):
+    """A file that the network needs."""
+
+    file: FileName
+    sha256: Sha256
+    bytes: int = Field(ge=0)
+
+
+class WeightsInfo(FileInfo):
     """The weights file: every tensor that the network and its sampling density need."""
 
     file: FileName = "weights.safetensors"
-    sha256: Sha256
-    bytes: int = Field(ge=0)
     parameters: int = Field(ge=0)
     """Number of trained values in the network."""
 
@@ -102,6 +109,8 @@ class Manifest(_Record):
     """None in artifacts that were made before there was one."""
     origin: Origin | None = None
     """None where the weights were random at first."""
+    files: list[FileInfo] = Field(default_factory=list)
+    """What the network needs besides weights, as a tokenizer."""
     libraries: dict[str, str]
     created: AwareDatetime
 
@@ -123,14 +132,22 @@ class Manifest(_Record):
 
 
 def generator_digest(
-    *, family: str, network: dict[str, Any], image: ImageInfo, classes: list[str] | None, weights_sha256: str
+    *,
+    family: str,
+    network: dict[str, Any],
+    image: ImageInfo,
+    classes: list[str] | None,
+    weights_sha256: str,
+    files: Sequence[FileInfo] = (),
 ) -> str:
     """SHA-256 over all that decides pixels: equal digests make equal images from equal keys."""
-    content = {
+    content: dict[str, Any] = {
         "family": family,
         "network": network,
         "image": image.model_dump(),
         "classes": classes,
         "weights": weights_sha256,
     }
+    if files:
+        content["files"] = {info.file: info.sha256 for info in files}
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from synth.cli.output import AsJson, print_json
-from synth.families import FAMILIES, get_family
+from synth.families import TRAINED, get_family
 
 app = typer.Typer(help="Look at training recipes and their settings.", rich_markup_mode=None)
 
@@ -19,14 +19,14 @@ def schema(
 ) -> None:
     """Print the JSON schema of a family's recipe; without FAMILY, of every family by name."""
     if family is None:
-        print_json({name: get_family(name).load("recipe").model_json_schema() for name in FAMILIES})
+        print_json({name: get_family(name).load("recipe").model_json_schema() for name in TRAINED})
     else:
         print_json(get_family(family).load("recipe").model_json_schema())
 
 
 @app.command("show")
 def show(
-    family: Annotated[str, typer.Argument(metavar="FAMILY", help=f"One of: {', '.join(FAMILIES)}.")],
+    family: Annotated[str, typer.Argument(metavar="FAMILY", help=f"One of: {', '.join(TRAINED)}.")],
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="A recipe in YAML or JSON.")
     ] = None,

@@ -1,4 +1,4 @@
-"""``synth models``: look at the generators in the store, give them aliases, and remove them."""
+"""``synth models``: look at the generators in the store, adopt, alias and remove them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from synth.text import plural, some
 if TYPE_CHECKING:
     from synth.artifacts import Artifact, Entry, ModelCard
 
-app = typer.Typer(help="List, show, alias and remove trained generators.", rich_markup_mode=None)
+app = typer.Typer(help="List, show, import, alias and remove generators.", rich_markup_mode=None)
 
 ModelReference = Annotated[
     str, typer.Argument(metavar="MODEL", help="NAME, NAME@latest, NAME@3 or NAME@ALIAS.")
@@ -56,6 +56,41 @@ def show_model(model: ModelReference, store: StoreFolder = None, as_json: AsJson
         print_json({**artifact.card.as_dict(), "path": str(artifact.path)})
     else:
         print_fields(_fields(artifact))
+
+
+@app.command("import")
+def import_model(
+    pipeline: Annotated[
+        str,
+        typer.Argument(
+            metavar="PIPELINE", help="Folder of a diffusers pipeline, or its OWNER/NAME on the hub."
+        ),
+    ],
+    name: Annotated[str, typer.Option("--name", help="What to call the model in the store.")],
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            "--classes", metavar="A,B,...", help="Class names: each takes the place of {class} in the prompt."
+        ),
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", help="Default prompt, as in 'a photo of a {class}'.")
+    ] = None,
+    store: StoreFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Adopt a diffusers pipeline that was trained elsewhere. No pickles are read, and no code is run."""
+    from synth.artifacts import Store, check_name
+    from synth.pipelines import adopt, locate
+
+    check_name(name)
+    names = None if classes is None else [one.strip() for one in classes.split(",")]
+    draft = adopt(locate(pipeline), source=pipeline, classes=names, prompt=prompt)
+    artifact = Store(store).publish(draft, name)
+    if as_json:
+        print_json({**artifact.card.as_dict(), "path": str(artifact.path)})
+    else:
+        typer.echo(artifact.card.reference)
 
 
 @app.command("remove")

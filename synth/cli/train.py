@@ -12,7 +12,7 @@ import typer
 
 from synth.cli.output import AsJson, print_json
 from synth.errors import ConfigError
-from synth.families import FAMILIES
+from synth.families import TRAINED
 
 if TYPE_CHECKING:  # rich alone would take a third of the time that synth --help may take
     from rich.console import Console
@@ -24,7 +24,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 def train(
-    family: Annotated[str, typer.Argument(metavar="FAMILY", help=f"One of: {', '.join(FAMILIES)}.")],
+    family: Annotated[str, typer.Argument(metavar="FAMILY", help=f"One of: {', '.join(TRAINED)}.")],
     name: Annotated[str, typer.Option("--name", help="Name of the model in the store.")],
     data: Annotated[
         str | None,
@@ -89,7 +89,7 @@ def train(
     from synth.training.runs import latest_run
 
     check_name(name)
-    get_family(family)
+    get_family(family).load("recipe")
     if resume and fresh:
         raise ConfigError("--resume goes on with the latest run, and --fresh starts a new one: choose one.")
     record = latest_run(name).record() if resume else {}

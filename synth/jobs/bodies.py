@@ -212,7 +212,10 @@ class TrainBody(SourceBody):
     @classmethod
     def _usable(cls, value: str, info: Any) -> str:
         try:
-            return get_family(value).name if info.field_name == "family" else check_name(value)
+            if info.field_name == "name":
+                return check_name(value)
+            get_family(value).require_training()
+            return value
         except SynthError as error:
             raise ValueError(str(error)) from None
 

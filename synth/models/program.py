@@ -59,6 +59,8 @@ class TextParameter:
     choices: tuple[str, ...] | None = None
     """The only texts that there may be; None: any."""
     most_characters: int = 1_000
+    template: bool | None = None
+    """Whether it must hold ``{class}``, which stands for the name of the class, or may not; None: either."""
     structural: ClassVar[bool] = True
 
 
@@ -104,6 +106,24 @@ class Translator(Protocol):
         parameters: Values,
     ) -> State:
         """The first state from images, float [N, C, H, W] in [-1, 1]."""
+
+
+@runtime_checkable
+class Interpreted(Protocol):
+    """A program whose steps run Python code that nothing can compile or capture, with many steps or large
+    networks: it is called eagerly alone, and measured with ``probe`` in place of the defaults."""
+
+    @property
+    def probe(self) -> Values:
+        """Parameters for a few steps, every one by name."""
+
+
+@runtime_checkable
+class ReadsFiles(Protocol):
+    """A network that needs more of its artifact than weights, as a tokenizer."""
+
+    def read_files(self, files: Mapping[str, bytes]) -> None:
+        """Take what is needed from the artifact's further files, by name."""
 
 
 NetworkConfig = dict[str, Any]

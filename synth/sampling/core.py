@@ -9,6 +9,7 @@ from torch import Tensor
 
 from synth.batch import Mode, Parameters
 from synth.errors import DeviceError
+from synth.models.program import Interpreted
 from synth.sampling.backends import Backend
 from synth.sampling.costs import Costs
 from synth.sampling.methods import Model, Ways
@@ -29,7 +30,9 @@ class Core:
         self._ways = Ways(model, device, dtype)
         self.program, self.steady = self._ways.program, self._ways.steady
         self.defaults = {parameter.name: parameter.default for parameter in self.program.parameters}
-        self.bytes_per_sample = self._ways.bytes_per_sample(self.sample_rows(1), self.defaults)
+        self.probe = self.program.probe if isinstance(self.program, Interpreted) else self.defaults
+        """Parameters to measure with."""
+        self.bytes_per_sample = self._ways.bytes_per_sample(self.sample_rows(1), self.probe)
         self.exact_bucket = exact_bucket(self.bytes_per_sample, device)
         self._exact: Backend = self._ways.steady_backend
         self._fast: Backend = self._ways.shrinking_backend
@@ -45,16 +48,16 @@ class Core:
         if known is not None:
             self._fast = self._ways.backend(known.method)
             for size in known.seconds:
-                self._fast.prepare(self.sample_rows(size), self.defaults)
-            self._exact.prepare(self.sample_rows(self.exact_bucket), self.defaults)
+                self._fast.prepare(self.sample_rows(size), self.probe)
+            self._exact.prepare(self.sample_rows(self.exact_bucket), self.probe)
             tuning = known
         else:
             tuning, self._fast = tune(
-                self._ways.candidates(self.defaults),
-                lambda size: (self.sample_rows(size), self.defaults),
+                self._ways.candidates(self.probe),
+                lambda size: (self.sample_rows(size), self.probe),
                 exact=(self._exact, self.exact_bucket),
                 bytes_per_sample=self.bytes_per_sample,
-                steps=self.program.steps(self.defaults),
+                steps=self.program.steps(self.probe),
                 budget_seconds=seconds,
             )
         self.costs = Costs(self.exact_bucket, tuning)
@@ -160,8 +163,8 @@ class Core:
         return Rows.of(0, index, index % self.model.classes if self.model.classes else None)
 
     def sample(self, count: int) -> Tensor:
-        """uint8 [count, C, H, W] of fixed keys and the default parameters, to compare cores by."""
-        return self.run(self.sample_rows(count), "exact", self.defaults)
+        """uint8 [count, C, H, W] of fixed keys and the parameters to measure with, to compare cores by."""
+        return self.run(self.sample_rows(count), "exact", self.probe)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -8,7 +8,7 @@ from torch import nn
 from synth.artifacts import Artifact
 from synth.errors import ArtifactError, NotFoundError
 from synth.families import get_family
-from synth.models.program import ImageShape, Program
+from synth.models.program import ImageShape, Program, ReadsFiles
 from synth.sampling.methods import Model
 from synth.text import brief
 
@@ -24,7 +24,9 @@ def load_network(artifact: Artifact) -> nn.Module:
         network.load_state_dict(weights, strict=True, assign=True)
     except (TypeError, ValueError, RuntimeError) as error:
         raise _misfit(artifact, error) from error
-    return network.requires_grad_(False).eval()
+    if isinstance(network, ReadsFiles):
+        network.read_files(artifact.files())
+    return network.requires_grad_(False).float().eval()
 
 
 def load_outline(artifact: Artifact) -> Program:

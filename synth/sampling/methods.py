@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from synth.batch import Parameters
-from synth.models.program import ImageShape, Program
+from synth.models.program import ImageShape, Interpreted, Program
 from synth.sampling.backends import Backend, EagerBackend, InductorBackend, NetworkInductorBackend
 from synth.sampling.execution import Method, arrange, begin_from_keys, methods, steady_method
 from synth.sampling.graphs import GraphBackend, Recorder
@@ -46,6 +46,8 @@ class Ways:
         """All methods that are worth a measurement, the cheapest to prepare first."""
         compile = self._single_step or has_forward(self._model.network)
         found = methods(self._model.network, self._device, compile=compile)
+        if isinstance(self.program, Interpreted):
+            found = [method for method in found if method.engine == "eager"]
         return [Candidate(method, lambda method=method: self.backend(method)) for method in found]  # type: ignore[misc]
 
     def backend(self, method: Method) -> Backend:

@@ -40,7 +40,8 @@ class Planner(ABC):
 
     def __init__(self, artifact: Artifact) -> None:
         self.artifact = artifact
-        self._counts = artifact.manifest.training.class_counts
+        counts = artifact.manifest.training.class_counts
+        self._counts = counts if counts and any(counts) else None  # zeros: the training data are not known
         self._card = artifact.card
 
     @property

@@ -21,6 +21,7 @@ from synth.randomness import MAX_INDEX
 from synth.sampling.generator import Images
 from synth.text import closest
 
+_CLASS = "{class}"
 _MOST_BYTES = 4 * 2**30
 """Most bytes of images that one call returns."""
 
@@ -97,6 +98,14 @@ def _check_text(parameter: TextParameter, value: object) -> str:
         raise UsageError(f"{name} must be a text, not {_short(value)}.")
     if len(value) > most:
         raise UsageError(f"{name} may have at most {most:,} characters; this one has {len(value):,}.")
+    if parameter.template is not None and (_CLASS in value) != parameter.template:
+        wrong = "must hold" if parameter.template else "may not hold"
+        why = (
+            "stands for the class of each image"
+            if parameter.template
+            else "would stand for: it has no classes"
+        )
+        raise UsageError(f"{name} {wrong} {_CLASS}, which {why}; it is {_short(value)}.")
     # Control characters but line ends, and halves of characters, which no file can hold.
     if any(unicodedata.category(one) in ("Cc", "Cs") and one not in "\n\r\t" for one in value):
         raise UsageError(f"{name} must be a text without control characters.")

@@ -16,7 +16,7 @@ from synth.artifacts import Artifact, Store
 from synth.data import load_images, open_source
 from synth.errors import InterruptedRunError, NonFiniteError, UsageError
 from synth.evaluation import open_extractor
-from synth.families import FAMILIES, get_family
+from synth.families import TRAINED, get_family
 from synth.sampling import Sampler
 from synth.sampling.execution import to_uint8
 from synth.sampling.noise import draw_noise
@@ -50,7 +50,7 @@ class Trained:
 
 @pytest.fixture(
     scope="module",
-    params=[(family, shape) for family in FAMILIES for shape in SHAPES],
+    params=[(family, shape) for family in TRAINED for shape in SHAPES],
     ids=lambda param: f"{param[0]}-{param[1][0]}x{param[1][1][0]}x{param[1][1][1]}-{param[1][2]}-classes",
 )
 def trained(request, tiny, tmp_path_factory) -> Trained:

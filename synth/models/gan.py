@@ -48,23 +48,24 @@ class ResidualBlock(nn.Module):
         summed: Tensor = x + self.leave(h)
         return summed
 
-    def forward_with_slopes(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """The same, and the derivatives of the two leaky ReLUs, for ``backward``."""
-        h = self.enter(x)
-        first = _slopes(h)
-        h = self.conv(h * first)
-        second = _slopes(h)
-        return x + self.leave(h * second), (first, second)
+    def forward_with_inner(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The same, and what the two leaky ReLUs were given, for ``backward``."""
+        first = self.enter(x)
+        second = self.conv(F.leaky_relu(first, _SLOPE))
+        return x + self.leave(F.leaky_relu(second, _SLOPE)), (first.detach(), second.detach())
 
-    def backward(self, gradient: Tensor, slopes: tuple[Tensor, Tensor]) -> Tensor:
+    def backward(self, gradient: Tensor, inner: tuple[Tensor, Tensor]) -> Tensor:
         """The gradient by the input, from that by the output."""
-        h = F.conv_transpose2d(gradient, self.leave.weight) * slopes[1]
-        h = F.conv_transpose2d(h, self.conv.weight, padding=1, groups=self.conv.groups) * slopes[0]
-        return gradient + F.conv_transpose2d(h, self.enter.weight)
+        first, second = inner
+        h = _back(F.conv_transpose2d(gradient, self.leave.weight), second)
+        h = F.conv_transpose2d(h, self.conv.weight, padding=1, groups=self.conv.groups)
+        return gradient + F.conv_transpose2d(_back(h, first), self.enter.weight)
 
 
-def _slopes(x: Tensor) -> Tensor:
-    return (x.detach() > 0).to(x.dtype).mul_(1.0 - _SLOPE).add_(_SLOPE)
+def _back(gradient: Tensor, given: Tensor) -> Tensor:
+    """The gradient by what a leaky ReLU was given; a tenth of the time of masks made by hand."""
+    result: Tensor = torch.ops.aten.leaky_relu_backward(gradient, given, _SLOPE, False)
+    return result
 
 
 def _initialise(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> None:
@@ -215,17 +216,17 @@ class Discriminator(nn.Module):
 
     def with_gradient(self, images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """Scores [N] and their gradients by the images, float32 [N, C, H, W], which have a gradient too."""
-        x, slopes = self._first_map(images), []
+        x, inner = self._first_map(images), []
         for number, stage in enumerate(self.stages):
             x = self.downs[number - 1](x) if number else x
             for block in stage:  # type: ignore[attr-defined]
-                x, found = block.forward_with_slopes(x)
-                slopes.append(found)
+                x, given = block.forward_with_inner(x)
+                inner.append(given)
         direction = self._direction(labels, len(images))
         gradient = (direction[:, :, None, None] * self.basis).to(x.dtype, memory_format=torch.channels_last)
         for number in range(len(self.stages) - 1, -1, -1):
             for block in reversed(list(self.stages[number])):  # type: ignore[call-overload]
-                gradient = block.backward(gradient, slopes.pop())
+                gradient = block.backward(gradient, inner.pop())
             gradient = self.downs[number - 1].backward(gradient) if number else gradient  # type: ignore[operator]
         gradient = F.conv_transpose2d(gradient, self.enter.weight, padding=1)
         gradient = F.pixel_shuffle(gradient.float(), self.patch)

@@ -66,10 +66,10 @@ class GANRecipe(Recipe):
     patch: Literal[1, 2, 4] = Field(2, description="Side of the square of pixels made and judged as one.")
     latent: int = Field(64, ge=1, le=1024, description="Dimensions of the latent space.")
     batch_size: int = Field(64, ge=1, description="Images per step.")
-    learning_rate: float = Field(1e-3, gt=0, description="Peak; warmed up, then decayed by a cosine.")
+    learning_rate: float = Field(1.5e-3, gt=0, description="Peak; warmed up, then decayed by a cosine.")
     weight_decay: float = Field(0.0, ge=0, description="Of AdamW.")
     gamma: float = Field(
-        4.0,
+        5.0,
         ge=0,
         description="Weight of the gradient penalties at first, for 784 values an image; it grows with them.",
     )

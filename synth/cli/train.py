@@ -58,6 +58,10 @@ def train(
     device: Annotated[
         str | None, typer.Option("--device", help="auto (default), cpu, cuda or cuda:N.")
     ] = None,
+    devices: Annotated[
+        int | None,
+        typer.Option("--devices", help="How many GPUs (or CPU processes) share each batch. Default: 1."),
+    ] = None,
     precision: Annotated[str | None, typer.Option("--precision", help="auto, 32, bf16 or 16.")] = None,
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="A recipe in YAML or JSON.")
@@ -123,6 +127,7 @@ def train(
             store=None if folder is None else Store(Path(folder)),
             resume=True if resume else False if fresh else None,
             device=device or record.get("device", "auto"),
+            devices=devices or record.get("devices", 1),
             skip_unreadable=skip_unreadable or record.get("skip_unreadable", False),
             reporter=reporter,
         )

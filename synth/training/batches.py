@@ -31,11 +31,15 @@ class KeyedBatches(IterableDataset[TrainingBatch]):
     """Batches without end from ``start`` on, as if all epochs were one long row.
 
     Epoch e shows the images in the order ``permutation(seed, e)``. Nothing is remembered between batches, so
-    that a resumed run goes on exactly where it was.
+    that a resumed run goes on exactly where it was. ``share`` are the rows of each batch that are given: with
+    several devices, each process takes its own of the same batches.
     """
 
-    def __init__(self, images: ImageSet, batch_size: int, seed: int, start: int) -> None:
+    def __init__(
+        self, images: ImageSet, batch_size: int, seed: int, start: int, share: slice = slice(None)
+    ) -> None:
         self.images, self.batch_size, self.seed, self.start = images, batch_size, seed, start
+        self.share = share
 
     def __iter__(self) -> Iterator[TrainingBatch]:
         count, position = len(self.images), self.start
@@ -51,10 +55,10 @@ class KeyedBatches(IterableDataset[TrainingBatch]):
                 rows.append(order[within : within + missing])
                 missing -= len(rows[-1])
                 position += len(rows[-1])
-            chosen = torch.from_numpy(np.concatenate(rows))
+            chosen = torch.from_numpy(np.concatenate(rows)[self.share])
             labels = self.images.labels
             yield TrainingBatch(
                 images=self.images.images[chosen],
                 labels=None if labels is None else labels[chosen],
-                position=torch.arange(position - self.batch_size, position),
+                position=torch.arange(position - self.batch_size, position)[self.share],
             )

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
 import torch
 
 from synth.artifacts import Artifact, Draft, ImageInfo, Metric, Store, check_name
-from synth.data import LARGEST_OWN_SIDE, ImageSet, load_images, open_source
+from synth.data import ImageSet
 from synth.data.locations import absolute_spec
-from synth.errors import ConfigError, ResumeError
 from synth.evaluation.reference import Reference
-from synth.families import get_family
-from synth.home import cache_folder
-from synth.models.program import ImageShape
 from synth.sampling import resolve_device, resolve_precision
-from synth.text import brief, plural
+from synth.text import plural
 from synth.training.batches import KeyedBatches
 from synth.training.budget import Budget
 from synth.training.log import RunLog
@@ -25,11 +20,13 @@ from synth.training.loop import Interruption, Loop
 from synth.training.module import FamilyModule
 from synth.training.observer import Observer
 from synth.training.parts import Parts, pixel_statistics, split
+from synth.training.preparing import build_module, read_images, restore
 from synth.training.recipe import Recipe
 from synth.training.reporter import Reporter, Silent
-from synth.training.requirements import check_count, with_fitting_batch, with_labels
+from synth.training.requirements import check_count, with_fitting_batch
 from synth.training.resuming import Wanted, finished_artifact, tell_of_unfinished, unfinished_run
 from synth.training.runs import Run, latest_run, new_run
+from synth.training.team import check_devices, gathered
 from synth.training.trainer import run_trainer
 from synth.training.warm_start import origin_artifact, origin_of, remember_origin, seen_before, start_from
 
@@ -44,6 +41,7 @@ def fit(
     runs: Path | None = None,
     resume: bool | None = None,
     device: str = "auto",
+    devices: int = 1,
     skip_unreadable: bool = False,
     save_seconds: float = 60.0,
     reporter: Reporter | None = None,
@@ -62,6 +60,8 @@ def fit(
             False starts a new one. What goes on does so, on the CPU, bit for bit as if it had never stopped
             (when its length is ``images_seen``).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        devices: how many of this machine's to use; each computes its share of every batch, and the gradient
+            is the mean of theirs.
         skip_unreadable: leave out files that cannot be decoded.
         save_seconds: how often the resume state is saved.
         reporter: told of notes and progress.
@@ -83,19 +83,13 @@ def fit(
     check_name(name)
     target = resolve_device(device)
     recipe = recipe.model_copy(update={"precision": resolve_precision(recipe.precision, target)})
-    images = load_images(
-        open_source(source, skip_unreadable=skip_unreadable),
-        size=recipe.size,
-        channels=recipe.channels,
-        largest_own_side=LARGEST_OWN_SIDE,
-        scratch=cache_folder(),
-    )
+    images = read_images(source, recipe, skip_unreadable=skip_unreadable)
     for note in images.notes:
         tell.note(note)
-    images = with_labels(images, recipe.labels)
     check_count(images, recipe, tell)
     parts = split(images, recipe.validation)
     recipe = with_fitting_batch(recipe, len(parts.training), tell)
+    check_devices(device, target, devices, recipe.batch_size)
     wanted = Wanted.of(family, recipe, images)
     if resume is None:
         run = unfinished_run(name, wanted, runs, tell)
@@ -131,13 +125,14 @@ def fit(
             recipe=recipe.model_dump(mode="json"),
             store=str(store.root.absolute()),
             device=device,
+            devices=devices,
             artifact=None,
             publishing=None,
         )
         if module is None:
             begun = run.state_file.exists()
             module = _build(family, recipe, parts, None if begun else origin_artifact(run), tell)
-        return _train(run, module, recipe, parts, name, store, target, save_seconds, tell)
+        return _train(run, module, recipe, parts, name, store, target, devices, save_seconds, tell)
 
 
 def _train(
@@ -148,35 +143,24 @@ def _train(
     name: str,
     store: Store,
     device: torch.device,
+    devices: int,
     save_seconds: float,
     tell: Reporter,
 ) -> Artifact:
     training = parts.training
-    saved = run.load_state() if run.state_file.exists() else None
-    budget = Budget(recipe)
+    budget, saved = restore(run, module)
     if saved is not None:
-        try:
-            module.restore(saved)
-        except RuntimeError as error:
-            raise ResumeError(
-                f"{run.state_file} does not fit the network of this version of synth ({brief(error)}). "
-                "Start a new run with --fresh."
-            ) from error
-        budget = Budget(recipe, saved["images_seen"], saved["seconds"])
         tell.note(f"Resuming {run.path} after {budget.images_seen:,} images.")
     interruption = Interruption(run, f"Go on with: synth train {module.family} --name {name} --resume")
     with RunLog(run.path, budget.images_seen) as log, interruption.listening():
         observer = Observer(run, parts, budget, log, module, device)
         if budget.progress < 1.0:
             module.prepare(training, parts.validation)
-            loop = Loop(run, budget, log, observer, tell, interruption, save_seconds, saved)
-            run_trainer(
-                module,
-                KeyedBatches(training, recipe.batch_size, recipe.seed, budget.images_seen),
-                loop,
-                recipe,
-                device,
-            )
+            with gathered({"run": str(run.path)}, device, devices, run.path) as team:
+                loop = Loop(run, budget, log, observer, tell, interruption, save_seconds, saved, team)
+                share = team.share(recipe.batch_size)
+                batches = KeyedBatches(training, recipe.batch_size, recipe.seed, budget.images_seen, share)
+                run_trainer(module, batches, loop, recipe, device, team)
         with interruption.at_once(budget.images_seen):
             module.to(device)
             chosen = observer.finish(module, tell)
@@ -195,19 +179,9 @@ def _build(
     family: str, recipe: Recipe, parts: Parts, origin: Artifact | None, tell: Reporter
 ) -> FamilyModule:
     """A module that has learnt nothing yet, or what fits of ``origin``."""
-    images = parts.training
-    shape = ImageShape(*images.images.shape[1:])
-    try:
-        # The only use of torch's own generator: initial weights, under a fixed seed, leaving no trace.
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(recipe.seed % 2**63)
-            module = cast(
-                FamilyModule, get_family(family).load("module")(recipe, shape, len(images.classes or ()))
-            )
-    except ValueError as error:
-        raise ConfigError(f"The network does not fit images of {shape}: {error}.") from error
+    module = build_module(family, recipe, parts.training)
     if origin is not None:
-        tell.note(start_from(module, origin, images.classes))
+        tell.note(start_from(module, origin, parts.training.classes))
         warning = seen_before(origin.training_ids(), parts.validation, origin.manifest.reference)
         if warning is not None:
             tell.note(warning)

@@ -108,6 +108,7 @@ class FlowModule(GeneratorModule):
     """Lightning module of the ``flow`` family: first the velocity is trained, then the student."""
 
     family = "flow"
+    parts_rest = True
     recipe: FlowRecipe
     student_since: Tensor
     """Images seen when the student's training began; -1 before."""

@@ -14,13 +14,14 @@ import lightning
 import torch
 
 from synth.errors import InterruptedRunError, NonFiniteError
-from synth.training.batches import TrainingBatch
 from synth.training.budget import Budget
 from synth.training.log import RunLog
 from synth.training.module import FamilyModule
 from synth.training.observer import Observer
+from synth.training.pace import Pace
 from synth.training.reporter import Reporter
 from synth.training.runs import Run
+from synth.training.team import Team
 
 _STEPS_BETWEEN_LOGS = 20
 _SECONDS_BETWEEN_REPORTS = 0.5
@@ -92,8 +93,8 @@ class Interruption:
         self.asked = True
 
 
-class Loop(lightning.Callback):
-    """Lightning calls it around each step."""
+class Loop(Pace):
+    """What the process does in addition that keeps the run: guard, log, look, save, stop."""
 
     def __init__(
         self,
@@ -105,54 +106,32 @@ class Loop(lightning.Callback):
         interruption: Interruption,
         save_seconds: float,
         saved: dict[str, Any] | None,
+        team: Team,
     ) -> None:
-        self.run, self.budget, self.run_log, self._observer = run, budget, run_log, observer
+        super().__init__(budget, saved, team)
+        self.run, self.run_log, self._observer = run, run_log, observer
         self.reporter, self.interruption, self.save_seconds = reporter, interruption, save_seconds
-        self._saved = saved
         self._last_save = self._last_report = time.monotonic()
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         # Lightning has taken SIGTERM for itself: it would exit with 0 and save nothing.
         self.interruption.take_over()
-        if self._saved is not None:
-            trainer.precision_plugin.load_state_dict(self._saved["precision"])
-            for optimiser, state in zip(trainer.optimizers, self._saved["optimisers"], strict=True):
-                optimiser.load_state_dict(state)
-            self._saved = None
+        super().on_train_start(trainer, pl_module)
 
-    def on_train_batch_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        module = _ours(pl_module)
-        module.progress = self.budget.progress
-        for optimiser in trainer.optimizers:
-            for group in optimiser.param_groups:
-                group["lr"] = module.learning_rate() * group.get("rate_factor", 1.0)
-
-    def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: Any,
-        batch: TrainingBatch,
-        batch_idx: int,
-    ) -> None:
-        module = _ours(pl_module)
+    def after_step(self, module: FamilyModule) -> bool:
         self._guard(module)
         while module.notes:
             self.reporter.note(module.notes.pop(0))
-        self.budget.images_seen += len(batch.position)
-        module.update_average(self.budget.images_seen, len(batch.position))
         progress = self.budget.progress
         done = progress >= 1.0
         self._tell(module, done)
         if self._observer.due(progress):
             self._require_finite(module)
             self._observer.look(module)
-        if self.interruption.asked or done or time.monotonic() - self._last_save >= self.save_seconds:
+        enough = self.interruption.asked or done
+        if enough or time.monotonic() - self._last_save >= self.save_seconds:
             self.save(module)
-        if self.interruption.asked or done:
-            trainer.should_stop = True
+        return enough
 
     def save(self, module: FamilyModule) -> None:
         """Save all that is needed to go on, if it is good."""
@@ -202,8 +181,3 @@ class Loop(lightning.Callback):
             self.reporter.progress(
                 self.budget.progress, self.budget.images_seen, self.budget.seconds, figures
             )
-
-
-def _ours(module: lightning.LightningModule) -> FamilyModule:
-    assert isinstance(module, FamilyModule)
-    return module

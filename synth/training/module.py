@@ -36,6 +36,8 @@ class FamilyModule(lightning.LightningModule):
     """
 
     family: str
+    parts_rest: bool = False
+    """Whether there are steps in which some of the weights that are learnt get no gradient."""
 
     def __init__(self, recipe: Recipe, image: ImageShape, classes: int) -> None:
         super().__init__()

@@ -12,22 +12,29 @@ import torch
 from torch.utils.data import DataLoader
 
 from synth.training.batches import KeyedBatches
-from synth.training.loop import Loop
 from synth.training.memory import memory_exceeded
 from synth.training.module import FamilyModule
+from synth.training.pace import Pace
 from synth.training.recipe import Recipe
+from synth.training.team import Team
 
 _LIGHTNING_PRECISION: Mapping[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 def run_trainer(
-    module: FamilyModule, batches: KeyedBatches, loop: Loop, recipe: Recipe, device: torch.device
+    module: FamilyModule,
+    batches: KeyedBatches,
+    pace: Pace,
+    recipe: Recipe,
+    device: torch.device,
+    team: Team,
 ) -> None:
-    """Take steps until the loop says that it is enough.
+    """Take steps until ``pace`` says that it is enough.
 
     Raises MemoryExceededError where a step does not fit into the device's memory.
     """
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     with warnings.catch_warnings():
         # Lightning advises worker processes; the images lie decoded in memory.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -36,14 +43,15 @@ def run_trainer(
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
         trainer = lightning.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=[device.index or 0] if device.type == "cuda" else 1,
+            devices=team.devices(device),
+            strategy=team.strategy(parts_rest=module.parts_rest),
             precision=_LIGHTNING_PRECISION[recipe.precision],
             max_epochs=-1,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
-            callbacks=[loop],
+            callbacks=[pace],
         )
         # A generator of its own: the loader would draw from torch's.
         starved = False

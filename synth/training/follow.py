@@ -1,0 +1,67 @@
+"""A follower: ``python -m synth.training.follow``, with its plan as one line of JSON on standard input.
+
+It is started by ``synth.training.team.Followers``; its leader has checked everything before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from synth.errors import ResumeError
+from synth.families import get_family
+from synth.training.batches import KeyedBatches
+from synth.training.pace import Pace
+from synth.training.parts import split
+from synth.training.preparing import build_module, read_images, restore
+from synth.training.recipe import make_recipe
+from synth.training.runs import Run, data_digest
+from synth.training.team import Team
+from synth.training.trainer import run_trainer
+
+
+def main() -> None:
+    """Follow until the leader has had enough, or is gone."""
+    plan = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_leader, daemon=True).start()
+    warnings.simplefilter("ignore")  # the leader has said it all
+    follow(plan, Team(plan["rank"], plan["size"], plan["port"]))
+
+
+def follow(plan: dict[str, Any], team: Team) -> None:
+    """Compute this process's share of every batch of a run."""
+    run = Run(Path(plan["run"]))
+    record = run.record()
+    recipe = make_recipe(get_family(record["family"]).load("recipe"), record["recipe"])
+    images = read_images(record["location"], recipe, skip_unreadable=record["skip_unreadable"])
+    if data_digest(images) != record["data"]:
+        raise ResumeError(f"The images in {record['location']} have changed since the training began.")
+    module = build_module(record["family"], recipe, images)
+    budget, saved = restore(run, module)
+    parts = split(images, recipe.validation)
+    module.prepare(parts.training, parts.validation)
+    batches = KeyedBatches(
+        parts.training,
+        recipe.batch_size,
+        recipe.seed,
+        budget.images_seen,
+        team.share(recipe.batch_size),
+    )
+    run_trainer(module, batches, Pace(budget, saved, team), recipe, torch.device(plan["device"]), team)
+
+
+def _end_with_leader() -> None:
+    """Standard input ends when the leader does, however it does."""
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

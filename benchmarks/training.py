@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightning
 import torch
 from record import write_result
 from torch import Tensor
@@ -31,15 +30,17 @@ from synth import resolve_recipe
 from synth.data import ImageSet, load_images, open_source
 from synth.sampling import resolve_device, resolve_precision
 from synth.sampling.device import use_granted_threads
-from synth.training import fitting
-from synth.training.batches import KeyedBatches, TrainingBatch
+from synth.training.batches import KeyedBatches
 from synth.training.budget import Budget
 from synth.training.log import RunLog
 from synth.training.loop import Interruption, Loop
 from synth.training.module import FamilyModule
+from synth.training.preparing import build_module
 from synth.training.recipe import Recipe
 from synth.training.reporter import Silent
 from synth.training.runs import new_run
+from synth.training.team import Team
+from synth.training.trainer import run_trainer
 
 TARGET = 0.9
 _LENGTH = 10_000_000
@@ -60,7 +61,7 @@ class Case:
     seconds: float
 
     def module(self) -> FamilyModule:
-        module = fitting._build(self.family, self.recipe, self.images).to(self.device)
+        module = build_module(self.family, self.recipe, self.images).to(self.device)
         module.prepare(self.images, self.images.subset(range(_VALIDATION)))
         return module
 
@@ -102,17 +103,8 @@ class Watched(Loop):
 
     watch: Watch
 
-    def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: Any,
-        batch: TrainingBatch,
-        batch_idx: int,
-    ) -> None:
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        if self.watch.step():
-            trainer.should_stop = True
+    def after_step(self, module: FamilyModule) -> bool:
+        return super().after_step(module) or self.watch.step()
 
 
 def ours(case: Case) -> float:
@@ -121,9 +113,9 @@ def ours(case: Case) -> float:
         run = new_run("benchmark", Path(folder))
         budget = Budget(case.recipe, images_seen=_LENGTH // 2)
         with RunLog(run.path, 0) as log:
-            loop = Watched(run, budget, log, Unseen(), Silent(), Interruption(run, ""), 60.0, None)
+            loop = Watched(run, budget, log, Unseen(), Silent(), Interruption(run, ""), 60.0, None, Team())
             loop.watch = Watch(case)
-            fitting._run_trainer(case.module(), case.batches(), loop, case.recipe, case.device)
+            run_trainer(case.module(), case.batches(), loop, case.recipe, case.device, Team())
     return loop.watch.images_per_second
 
 

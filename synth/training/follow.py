@@ -59,7 +59,8 @@ def follow(plan: dict[str, Any], team: Team) -> None:
 
 def _end_with_leader() -> None:
     """Standard input ends when the leader does, however it does."""
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1):  # not by the buffer, whose lock would be held when Python ends
+        pass
     os._exit(1)
 
 

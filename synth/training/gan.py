@@ -46,15 +46,51 @@ class GANRecipe(Recipe):
     )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "tiny": {"widths": [64, 128], "blocks": 1, "expansion": 1, "group_width": 128, "patch": 2},
-        "small": {"widths": [96, 192, 384], "blocks": 1, "expansion": 2, "group_width": 32, "patch": 2},
+        "tiny": {
+            "widths": [64, 128],
+            "blocks": 1,
+            "expansion": 1,
+            "group_width": 128,
+            "patch": 2,
+            "batch_size": 64,
+            "learning_rate": 1.5e-3,
+            "gamma": 5.0,
+            "gamma_end": 2.0,
+        },
+        "small": {
+            "widths": [96, 192, 384],
+            "blocks": 1,
+            "expansion": 2,
+            "group_width": 32,
+            "patch": 2,
+            "batch_size": 128,
+            "learning_rate": 1e-3,
+            "gamma": 5.0,
+            "gamma_end": 1.0,
+        },
         "base": {
-            "widths": [128, 256, 384, 512, 512], "blocks": 2, "expansion": 2, "group_width": 32, "patch": 2
+            "widths": [128, 256, 384, 512, 512],
+            "blocks": 2,
+            "expansion": 2,
+            "group_width": 32,
+            "patch": 2,
+            "batch_size": 256,
+            "learning_rate": 3e-4,
+            "gamma": 1.0,
+            "gamma_end": 0.1,
         },
         "large": {
-            "widths": [128, 256, 512, 768, 768], "blocks": 2, "expansion": 2, "group_width": 16, "patch": 1
+            "widths": [128, 256, 512, 768, 768],
+            "blocks": 2,
+            "expansion": 2,
+            "group_width": 16,
+            "patch": 1,
+            "batch_size": 256,
+            "learning_rate": 2e-4,
+            "gamma": 1.0,
+            "gamma_end": 0.1,
         },
-    }  # fmt: skip
+    }
 
     widths: list[int] = Field(
         default_factory=list,
@@ -119,14 +155,20 @@ class GANModule(GeneratorModule):
     share: Tensor
     slower: Tensor
     collapses: Tensor
+    overfitting: Tensor
 
     def __init__(self, recipe: GANRecipe, image: ImageShape, classes: int) -> None:
         super().__init__(recipe, image, classes)
         self.discriminator = Discriminator(self.network_config(), image, classes)
         for network in (self.network, self.average, self.discriminator):
             network.to(memory_format=torch.channels_last)
-        # What the watch has decided; it is saved with the weights.
-        for name, value in (("share", recipe.augment_share), ("slower", 1.0), ("collapses", 0.0)):
+        # What the watch has found and decided; it is saved with the weights.
+        for name, value in (
+            ("share", recipe.augment_share),
+            ("slower", 1.0),
+            ("collapses", 0),
+            ("overfitting", 0.0),
+        ):
             self.register_buffer(name, torch.tensor(value, dtype=torch.float64))
         self._watch = Watch(recipe)
 
@@ -179,6 +221,7 @@ class GANModule(GeneratorModule):
             "r1": penalties[0],
             "r2": penalties[1],
             "augmented": self.share,
+            "overfitting": self.overfitting,
             "rate_factor": self.slower,
         }
 

@@ -24,8 +24,8 @@ _JUDGED = 256
 """Images of a kind by whose scores overfitting is found."""
 _MORE_AUGMENTATION = 0.2
 _MOST_COLLAPSES = 3
-_DECIDED = frozenset({"share", "slower", "collapses"})
-"""Buffers with what the watch has decided, which stays decided where weights go back."""
+_DECIDED = frozenset({"share", "slower", "collapses", "overfitting"})
+"""Buffers with what the watch has found and decided, which stay where weights go back."""
 
 
 class Watch:
@@ -78,9 +78,11 @@ class Watch:
         latents, labels = _latents(module, len(training[0])), training[1]
         fakes = module.network(latents, labels)
         scores = [module.discriminator(*these) for these in (training, validation, (fakes, labels))]
+        found = overfitting(scores[0], scores[1], scores[2])
+        module.overfitting.fill_(found)
         share = adapted(
             float(module.share),
-            overfitting(scores[0], scores[1], scores[2]),
+            found,
             target=self._recipe.augment_target,
             images=self._recipe.watch_images,
             most=self._recipe.augment_most,

@@ -41,8 +41,10 @@ class _WithoutInitialisation(TorchFunctionMode):
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in _INITIALISING and isinstance(args[0], nn.Parameter):
-            return args[0]
+        if func in _INITIALISING or getattr(func, "__module__", None) == nn.init.__name__:
+            tensor = args[0] if args else kwargs["tensor"]
+            if isinstance(tensor, nn.Parameter):
+                return tensor
         return func(*args, **(kwargs or {}))
 
 

@@ -14,6 +14,7 @@ from synth.text import plural, some
 
 if TYPE_CHECKING:
     from synth.artifacts import Artifact, Entry, ModelCard
+    from synth.artifacts.manifest import TrainingInfo
 
 app = typer.Typer(help="List, show, import, alias and remove generators.", rich_markup_mode=None)
 
@@ -155,13 +156,22 @@ def _row(entry: Entry) -> tuple[str, ...]:
         card.family,
         _image(card),
         classes,
-        plural(card.training_images, "image"),
+        plural(card.training_images, "image") if card.training_images else "not known",
         created,
     )
 
 
 def _image(card: ModelCard) -> str:
     return f"{card.image.height}x{card.image.width} {'grey' if card.image.channels == 1 else 'RGB'}"
+
+
+def _training(training: TrainingInfo) -> list[tuple[str, str]]:
+    if not training.images:
+        return [("trained on", "not known: it was adopted")]
+    return [
+        ("trained on", plural(training.images, "image")),
+        ("images seen", f"{training.images_seen:,} in {training.seconds:,.0f} s"),
+    ]
 
 
 def _fields(artifact: Artifact) -> list[tuple[str, str]]:
@@ -174,8 +184,7 @@ def _fields(artifact: Artifact) -> list[tuple[str, str]]:
         ("image", _image(card)),
         ("classes", "none" if card.classes is None else f"{len(card.classes)}: {some(card.classes, 20)}"),
         ("source", manifest.training.source),
-        ("trained on", plural(card.training_images, "image")),
-        ("images seen", f"{manifest.training.images_seen:,} in {manifest.training.seconds:,.0f} s"),
+        *_training(manifest.training),
         ("parameters", f"{manifest.weights.parameters:,}"),
         ("weights", f"{manifest.weights.bytes / 1e6:,.1f} MB"),
         ("created", f"{card.created:%Y-%m-%d %H:%M:%S %Z}"),

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from synth.artifacts import Entry
 from synth.errors import NotFoundError
 from synth.families import generates
+from synth.models.program import AnyParameter, TextParameter
 from synth.serving.documentation import problems
 from synth.serving.registry import Registry
 from synth.serving.services import InjectedServices
@@ -37,6 +38,38 @@ class MetricValue(BaseModel):
     how: str = Field(description="How it was measured.")
 
 
+class ParameterInfo(BaseModel):
+    """A sampling parameter: a number from ``low`` to ``high``, or a text."""
+
+    name: str
+    kind: Literal["number", "whole number", "text"]
+    default: float | str
+    low: float | None = None
+    high: float | None = None
+    choices: list[str] | None = Field(default=None, description="The only texts that there may be.")
+    most_characters: int | None = None
+    meaning: str
+
+    @staticmethod
+    def of(parameter: AnyParameter) -> ParameterInfo:
+        """What is told of a parameter."""
+        name, default, meaning = parameter.name, parameter.default, parameter.meaning
+        if isinstance(parameter, TextParameter):
+            choices = None if parameter.choices is None else list(parameter.choices)
+            return ParameterInfo(
+                name=name,
+                kind="text",
+                default=default,
+                choices=choices,
+                most_characters=None if choices else parameter.most_characters,
+                meaning=meaning,
+            )
+        kind: Literal["number", "whole number"] = "whole number" if parameter.whole else "number"
+        return ParameterInfo(
+            name=name, kind=kind, default=default, low=parameter.low, high=parameter.high, meaning=meaning
+        )
+
+
 class ModelVersion(BaseModel):
     """One version of a model. Of a damaged one, only name, version and error are known."""
 
@@ -58,7 +91,12 @@ class ModelVersion(BaseModel):
     digest: str | None = Field(default=None, description="Equal digests make equal images from equal keys.")
     created: str | None = Field(default=None, description="ISO 8601.")
     metrics: dict[str, MetricValue] | None = None
-    training_images: int | None = None
+    training_images: int | None = Field(
+        default=None, description="0 of models that were adopted from elsewhere: it is not known."
+    )
+    parameters: list[ParameterInfo] | None = Field(
+        default=None, description="That requests may set, if it is loaded."
+    )
 
 
 class Model(ModelVersion):
@@ -130,4 +168,7 @@ def _fields(registry: Registry, entry: Entry) -> dict[str, Any]:
         "aliases": list(state.aliases),
         "memory_bytes": state.bytes,
         "requests": state.leases,
+        "parameters": None
+        if state.parameters is None
+        else [ParameterInfo.of(one) for one in state.parameters],
     }

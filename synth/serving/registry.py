@@ -12,6 +12,7 @@ from typing import Literal
 from synth.artifacts import Artifact, Entry, Store
 from synth.artifacts.reference import Reference
 from synth.errors import NotFoundError, StorageError
+from synth.models.program import AnyParameter
 from synth.serving.catalog import Catalog, Snapshot
 from synth.serving.loader import Call, Loader, OpenGenerator
 from synth.serving.residency import Lease, ModelBudgetError, Resident, key_of
@@ -34,6 +35,8 @@ class ModelState:
     leases: int
     """Requests that use it at this moment."""
     aliases: tuple[str, ...]
+    parameters: tuple[AnyParameter, ...] | None = None
+    """That requests may set, if it is loaded."""
 
 
 class Registry:
@@ -149,7 +152,8 @@ class Registry:
         key = (entry.reference, "" if entry.card is None else entry.card.digest)
         resident = self._residency.peek(key)
         if resident is not None:
-            return ModelState("loaded", None, resident.bytes, resident.leases, named)
+            parameters = None if resident.sampler is None else resident.sampler.parameters
+            return ModelState("loaded", None, resident.bytes, resident.leases, named, parameters)
         status: Status = "available" if entry.error is None else "failed"
         return ModelState("loading" if self._loader.loading(key) else status, entry.error, None, 0, named)
 

@@ -60,6 +60,10 @@ def test_an_adopted_pipeline_is_served_with_its_parameters(store):
         answer = client.post("/v1/images/generations", json=body)
         assert answer.status_code == 200, answer.text
         assert answer.json()["parameters"]["prompt"] == "日本の {class}"
+        told = {one["name"]: one for one in client.get("/v1/models/text").json()["parameters"]}
+        assert (told["steps"]["kind"], told["steps"]["high"]) == ("whole number", 1000)
+        assert "heun" in told["scheduler"]["choices"]
+        assert told["prompt"]["default"] == "a photo of a {class}"
         body["parameters"] |= {"steps": 0}
         refused = client.post("/v1/images/generations", json=body)
         assert refused.status_code == 422

@@ -24,7 +24,9 @@ class Opener:
     def __call__(self, artifact) -> SimpleNamespace:
         self.opened.append(artifact.manifest.reference)
         self.before(artifact)
-        return SimpleNamespace(memory_bytes=100, reference=artifact.manifest.reference, close=lambda: None)
+        return SimpleNamespace(
+            memory_bytes=100, parameters=(), reference=artifact.manifest.reference, close=lambda: None
+        )
 
 
 @asynccontextmanager

@@ -222,7 +222,7 @@ def test_a_deadline_that_passes_is_504_and_one_that_cannot_be_kept_503(play, gat
         gate.open.set()
 
     class Slow(fake_generator):
-        def cost(self, count, mode="fast") -> float:
+        def cost(self, count, mode="fast", parameters=None) -> float:
             return count * 1e-2
 
     play(scenario, lambda artifact: Slow(artifact, gate))

@@ -39,7 +39,7 @@ class Tiny:
 
     SETTINGS: ClassVar[dict[str, dict[str, Any]]] = {
         "vae": {"widths": [8, 8], "blocks": 1, "latent": 4, "components": 2},
-        "flow": {"widths": [8, 8], "blocks": 1, "patch": 2, "attention": True},
+        "flow": {"widths": [8, 8], "blocks": 1, "patch": 2, "attention": False, "student_steps": 1},
         "gan": {"widths": [8, 8], "expansion": 1, "group_width": 8, "latent": 4, "watch_images": 32},
         "encoder": {"stem": 4, "widths": [8, 8], "blocks": 1, "projection": 8},
     }

@@ -118,8 +118,11 @@ class Loop(Pace):
         self.interruption.take_over()
         super().on_train_start(trainer, pl_module)
 
+    def check_step(self, module: FamilyModule) -> None:
+        if not bool(torch.isfinite(module.figures["loss"])):
+            self._fail("the loss")
+
     def after_step(self, module: FamilyModule) -> bool:
-        self._guard(module)
         while module.notes:
             self.reporter.note(module.notes.pop(0))
         progress = self.budget.progress
@@ -145,10 +148,6 @@ class Loop(Pace):
             }
         )
         self._last_save = time.monotonic()
-
-    def _guard(self, module: FamilyModule) -> None:
-        if not bool(torch.isfinite(module.figures["loss"])):
-            self._fail("the loss")
 
     def _require_finite(self, module: FamilyModule) -> None:
         """The loss tells of the weights before the step; this of those after it."""

@@ -48,6 +48,7 @@ class Pace(lightning.Callback):
         batch_idx: int,
     ) -> None:
         module = _ours(pl_module)
+        self.check_step(module)
         count = len(batch.position) * self._team.size
         self.budget.images_seen += count
         module.update_average(self.budget.images_seen, count)
@@ -55,6 +56,9 @@ class Pace(lightning.Callback):
         self._progress, enough = self._team.agree(self.budget.progress, enough)
         if enough:
             trainer.should_stop = True
+
+    def check_step(self, module: FamilyModule) -> None:
+        """Stop what must not be counted."""
 
     def after_step(self, module: FamilyModule) -> bool:
         """What else there is to do after a step; whether it was the last. The leader's word counts."""

@@ -35,6 +35,8 @@ def run_trainer(
     """
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    if device.type == "cuda":  # what its convolutions are fastest in; for CPUs each family knows best
+        module.to(memory_format=torch.channels_last)
     with warnings.catch_warnings():
         # Lightning advises worker processes; the images lie decoded in memory.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")

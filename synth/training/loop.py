@@ -131,10 +131,11 @@ class Loop(Pace):
         if self._observer.due(progress):
             self._require_finite(module)
             self._observer.look(module)
-        enough = self.interruption.asked or done
-        if enough or time.monotonic() - self._last_save >= self.save_seconds:
+        due = self.interruption.asked or done or time.monotonic() - self._last_save >= self.save_seconds
+        if due:
             self.save(module)
-        return enough
+        # Asked anew, for it may have come while the state was saved; but never without saving.
+        return done or (due and self.interruption.asked)
 
     def save(self, module: FamilyModule) -> None:
         """Save all that is needed to go on, if it is good."""

@@ -12,7 +12,7 @@ import torch
 
 from synth.artifacts import Artifact, Store
 from synth.errors import ConfigError, InterruptedRunError, UsageError
-from synth.families import FAMILIES, get_family
+from synth.families import TRAINED, get_family
 from synth.models.program import ImageShape
 from synth.training.runs import latest_run
 from synth.training.warm_start import start_from
@@ -31,7 +31,7 @@ def build(tiny, family: str, classes: int, side: int = 8):
         )
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=TRAINED)
 def trained(request, tiny, tmp_path_factory) -> Artifact:
     """Of each family, with kind0 and kind1."""
     folder = tmp_path_factory.mktemp("warm")

@@ -23,7 +23,7 @@ quickstart: $(STAMP) ## from real images to a served generator, in a few minutes
 	$(BIN)/python docs/examples/quickstart.py
 
 test: $(STAMP) ## all tests that take seconds
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(STAMP) ## style, format, types and the direction of imports
 	$(BIN)/ruff check .

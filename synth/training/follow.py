@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from synth.errors import ResumeError
+from synth.errors import ResumeError, SynthError
 from synth.families import get_family
 from synth.training.batches import KeyedBatches
 from synth.training.pace import Pace
@@ -32,7 +32,10 @@ def main() -> None:
     plan = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_leader, daemon=True).start()
     warnings.simplefilter("ignore")  # the leader has said it all
-    follow(plan, Team(plan["rank"], plan["size"], plan["port"]))
+    try:
+        follow(plan, Team(plan["rank"], plan["size"], plan["port"]))
+    except SynthError as error:
+        sys.exit(str(error))  # the last line of the log is what the leader tells
 
 
 def follow(plan: dict[str, Any], team: Team) -> None:

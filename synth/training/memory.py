@@ -5,23 +5,26 @@ from __future__ import annotations
 import torch
 
 from synth.errors import MemoryExceededError
+from synth.sampling.core import is_out_of_memory
 from synth.training.batches import KeyedBatches, TrainingBatch
 from synth.training.module import FamilyModule
 
 
-def memory_exceeded(module: FamilyModule, batches: KeyedBatches, device: torch.device) -> MemoryExceededError:
+def memory_exceeded(
+    module: FamilyModule, batches: KeyedBatches, device: torch.device, devices: int = 1
+) -> MemoryExceededError:
     """The error to raise once a step has run out of memory: it names the largest half, quarter ... that fits.
 
     To be called when the step's own error is gone, since that holds the tensors of the step. The weights of
-    ``module`` are not to be used afterwards: steps are tried on it.
+    ``module`` are not to be used afterwards: steps are tried on it. Each of ``devices`` holds its share.
     """
     size, image = batches.batch_size, module.image
     module.to(device)
-    fitting = size // 2
+    fitting = size // devices // 2
     while fitting and not _fits(module, _first(batches, fitting), device):
         fitting //= 2
     if fitting:
-        remedy = f"A batch of {fitting} fits: start again with --batch-size {fitting}."
+        remedy = f"A batch of {fitting * devices} fits: start again with --batch-size {fitting * devices}."
     else:
         remedy = "Not even one image fits: choose a smaller --size or --preset, or another --device."
     return MemoryExceededError(
@@ -38,7 +41,9 @@ def _fits(module: FamilyModule, batch: TrainingBatch, device: torch.device) -> b
     fits = True
     try:
         _step(module, batch, device)
-    except torch.OutOfMemoryError:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         fits = False
     module.zero_grad(set_to_none=True)
     if device.type == "cuda":

@@ -220,6 +220,7 @@ def gathered(plan: dict[str, Any], device: torch.device, devices: int, logs: Pat
         if distributed.is_initialized():
             distributed.destroy_process_group()
         # Lightning leaves an address, and fewer threads, behind.
-        os.environ.clear()
+        for name in os.environ.keys() - environment.keys():
+            del os.environ[name]
         os.environ.update(environment)
         torch.set_num_threads(threads)

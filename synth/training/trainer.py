@@ -11,6 +11,7 @@ import lightning
 import torch
 from torch.utils.data import DataLoader
 
+from synth.sampling.core import is_out_of_memory
 from synth.training.batches import KeyedBatches
 from synth.training.memory import memory_exceeded
 from synth.training.module import FamilyModule
@@ -59,7 +60,9 @@ def run_trainer(
         starved = False
         try:
             trainer.fit(module, DataLoader(batches, batch_size=None, generator=torch.Generator()))
-        except torch.OutOfMemoryError:
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
             starved = True
     if starved:  # only now is the error gone that holds the tensors of the step
-        raise memory_exceeded(module, batches, device)
+        raise memory_exceeded(module, batches, device, team.size)

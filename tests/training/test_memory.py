@@ -6,7 +6,11 @@ import pytest
 import torch
 
 from synth.artifacts import Store
+from synth.data import load_images, open_source
 from synth.errors import MemoryExceededError
+from synth.models.program import ImageShape
+from synth.training.batches import KeyedBatches
+from synth.training.memory import memory_exceeded
 from synth.training.vae import VAEModule
 
 
@@ -28,6 +32,23 @@ def room(monkeypatch):
         return tried
 
     return limit
+
+
+def test_the_memory_of_a_cpu_is_answered_alike(tiny, source, monkeypatch):
+    def starved(self, *batch):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 64 bytes.")
+
+    monkeypatch.setattr(VAEModule, "loss", starved)
+    with pytest.raises(MemoryExceededError, match=r"memory of cpu. Not even one image fits"):
+        tiny.fit(source)
+
+
+def test_with_several_devices_the_whole_batch_is_named(tiny, source, room):
+    room(5)
+    images = load_images(open_source(source))
+    module = VAEModule(tiny.recipe(), ImageShape(1, 8, 8), 2)
+    error = memory_exceeded(module, KeyedBatches(images, 16, 0, 0), torch.device("cpu"), 2)
+    assert "A batch of 8 fits" in str(error)
 
 
 def test_a_batch_that_memory_cannot_hold_is_answered_with_one_that_fits(tiny, source, room):

@@ -109,6 +109,14 @@ FAMILIES: dict[str, Family] = {
             recipe="synth.training.encoder:EncoderRecipe",
             module="synth.training.encoder:EncoderModule",
         ),
+        Family(
+            name="classifier",
+            summary="classifier of images, also for a domain without labels (DANN, CORAL): synth adapt",
+            network="synth.models.classifier:Classifier",
+            program=None,
+            recipe="synth.training.classifier:ClassifierRecipe",
+            module="synth.training.classifier:ClassifierModule",
+        ),
     )
 }
 

@@ -42,6 +42,7 @@ class Tiny:
         "flow": {"widths": [8, 8], "blocks": 1, "patch": 2, "attention": False, "student_steps": 1},
         "gan": {"widths": [8, 8], "expansion": 1, "group_width": 8, "latent": 4, "watch_images": 32},
         "encoder": {"stem": 4, "widths": [8, 8], "blocks": 1, "projection": 8},
+        "classifier": {"width": 8, "most": 8, "blocks": 1, "features": 8, "domain_hidden": 8},
     }
     """By family: the smallest network. A new family is put here and is then held to the contract."""
 

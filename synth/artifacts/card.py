@@ -73,7 +73,7 @@ class ModelCard:
 def readme(manifest: Manifest, *, preview: bool) -> str:
     """README.md of an artifact, in Markdown with the front matter that model hubs read."""
     generator = generates(manifest.family)
-    sections = (_data, _figures, *((_use, _limits) if generator else (_use_features, _limits_of_features)))
+    sections = (data, figures, *((_use, _limits) if generator else (_use_features, _limits_of_features)))
     return "\n".join(
         [*_head(manifest, preview), *(line for section in sections for line in section(manifest))]
     )
@@ -101,8 +101,12 @@ def _head(manifest: Manifest, preview: bool) -> list[str]:
     ]
     if preview:
         lines += [f"![{'Samples' if generator else 'Nearest neighbours'}](preview.png)", ""]
+    return [*lines, *made(manifest)]
+
+
+def made(manifest: Manifest) -> list[str]:
+    """When, by which versions, and the digest."""
     return [
-        *lines,
         f"- made: {manifest.created:%Y-%m-%d %H:%M} UTC",
         f"- digest: `{manifest.digest}`",
         f"- made with: {', '.join(f'{name} {version}' for name, version in manifest.libraries.items())}",
@@ -110,7 +114,8 @@ def _head(manifest: Manifest, preview: bool) -> list[str]:
     ]
 
 
-def _data(manifest: Manifest) -> list[str]:
+def data(manifest: Manifest) -> list[str]:
+    """The section on the training images."""
     training = manifest.training
     if not training.images:
         return [
@@ -144,7 +149,8 @@ def _data(manifest: Manifest) -> list[str]:
     return lines
 
 
-def _figures(manifest: Manifest) -> list[str]:
+def figures(manifest: Manifest) -> list[str]:
+    """The section on what was measured, with the recipe."""
     lines = ["## Figures", ""]
     if manifest.metrics:
         rows = ((name, figure(metric), metric.how) for name, metric in manifest.metrics.items())

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import synth
 from synth.artifacts.card import readme
+from synth.artifacts.classifier_card import classifier_readme
 from synth.artifacts.ids import TrainingIds
 from synth.artifacts.manifest import (
     FileInfo,
@@ -103,7 +104,8 @@ class Draft:
         """The files that do: the manifest and the model card of version ``number`` of ``name``."""
         manifest = self._manifest(name, number, payload)
         text = manifest.model_dump_json(indent=2) + "\n"
-        card = readme(manifest, preview=PREVIEW_FILE in payload)
+        write = classifier_readme if self.family == "classifier" else readme
+        card = write(manifest, preview=PREVIEW_FILE in payload)
         return {MANIFEST_FILE: text.encode(), README_FILE: card.encode()}
 
     def _training_ids(self) -> TrainingIds:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from synth.cli.output import AsJson, parse_size
-from synth.errors import ConfigError, NotFoundError, OutputExistsError, UsageError
+from synth.cli.output import AsJson, parse_size, require_free
+from synth.errors import ConfigError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from synth.artifacts import Artifact, Store
@@ -47,6 +47,14 @@ def check(
     encoder: Annotated[
         str | None,
         typer.Option("--encoder", help="Compare in the features of this encoder; without it in thumbnails."),
+    ] = None,
+    classifier: Annotated[
+        str | None,
+        typer.Option(
+            "--classifier",
+            metavar="MODEL",
+            help="Judge labels by this classifier of the store, instead of one that is trained for it.",
+        ),
     ] = None,
     groups: Annotated[
         str | None, typer.Option("--groups", help="As in synth split; by default those of --split.")
@@ -94,6 +102,7 @@ def check(
     from synth.artifacts import Store
     from synth.data import open_source
     from synth.data.splits import read_groups, read_split
+    from synth.evaluation.classifiers import open_classifier
     from synth.evaluation.integrity import CheckOptions, check_source, check_subjects
     from synth.evaluation.integrity.features import open_encoder
     from synth.evaluation.leaks import check_no_leak
@@ -106,6 +115,8 @@ def check(
         raise UsageError("Use either --split, of this source, or --against, another source; not both.")
     if synthetic is not None and model is not None:
         raise UsageError("Use either --synthetic, for images, or --model, for a generator; not both.")
+    if classifier is not None and not labels:
+        raise UsageError("--classifier judges labels, and --no-labels leaves them out: use one of them.")
     if not 0.0 <= near_duplicates <= 0.5 or not 0.5 <= similarity <= 1.0:
         raise ConfigError("--near-duplicates is from 0 to 0.5, and --similarity from 0.5 to 1.")
     resolve_device(device)
@@ -117,12 +128,13 @@ def check(
         seed=check_seed(seed),
         device=device,
     )
-    _check_out(out, overwrite)
+    require_free(out, "check.json", overwrite)
     models = Store(store) if store else Store()
     opened = open_source(source, skip_unreadable=True)
     other = None if against is None else open_source(against, skip_unreadable=True)
     divided = None if split is None else read_split(split)
     artifact = None if model is None else models.open(model)
+    judge = None if classifier is None else open_classifier(classifier, store=models, device=device)
     if artifact is not None and other is not None:
         check_no_leak(artifact, other.ids, str(against))
     origins = [origin for origin, _ in opened.each(lambda pixels: None)] if groups is not None else []
@@ -133,6 +145,7 @@ def check(
         synthetic=_synthetic(synthetic, artifact, models, len(opened), options.seed, device),
         model=artifact,
         extractor=None if encoder is None else open_encoder(encoder),
+        classifier=judge,
         groups=None if groups is None else read_groups(groups, origins),
         options=options,
     )
@@ -169,17 +182,6 @@ def _synthetic(
     if model is None:
         return None
     return generated_source(model, min(max(count, 100), _MOST_GENERATED), seed=seed, device=device)
-
-
-def _check_out(out: Path | None, overwrite: bool) -> None:
-    if out is None or not out.exists():
-        return
-    if not out.is_dir():
-        raise OutputExistsError(f"{out} is a file; choose a folder for the output.")
-    there = sorted(entry.name for entry in out.iterdir())
-    if there and not (overwrite and there == ["check.json"]):
-        hint = "replace it with --overwrite, or choose" if there == ["check.json"] else "choose"
-        raise OutputExistsError(f"{out} is not empty ({', '.join(there[:5])}): {hint} another folder.")
 
 
 def _write(report: SourceReport, out: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from synth.errors import ConfigError
+from synth.errors import ConfigError, OutputExistsError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -44,3 +45,15 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     if min(size) < 1:
         raise ConfigError(f"--size {text!r} is no size: write a number of pixels, or HEIGHTxWIDTH.")
     return size
+
+
+def require_free(out: Path | None, name: str, overwrite: bool) -> None:
+    """Raise OutputExistsError where the folder holds something; ``overwrite`` lets the file ``name`` be."""
+    if out is None or not out.exists():
+        return
+    if not out.is_dir():
+        raise OutputExistsError(f"{out} is a file; choose a folder for the output.")
+    there = sorted(entry.name for entry in out.iterdir())
+    if there and not (overwrite and there == [name]):
+        hint = "replace it with --overwrite, or choose" if there == [name] else "choose"
+        raise OutputExistsError(f"{out} is not empty ({', '.join(there[:5])}): {hint} another folder.")

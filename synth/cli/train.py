@@ -118,7 +118,7 @@ def train(
         base=record.get("recipe") if record.get("family", family) == family else None,
     )
     folder = store or record.get("store")
-    with _reporter() as reporter:
+    with reporting() as reporter:
         artifact = fit(
             family,
             source,
@@ -138,7 +138,7 @@ def train(
 
 
 @contextmanager
-def _reporter() -> Iterator[Reporter]:
+def reporting() -> Iterator[Reporter]:
     """A bar on a terminal, otherwise a line now and then; all on standard error."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn

@@ -1,12 +1,14 @@
-"""The project's small classifier: the yardstick of how useful images are for training."""
+"""Classifiers: the project's yardstick of how useful images are for training, and the family."""
 
 from __future__ import annotations
+
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from synth.models.program import ImageShape
+from synth.models.program import ImageShape, NetworkConfig
 
 
 class SmallCNN(nn.Module):
@@ -40,3 +42,68 @@ class SmallCNN(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.leave(self.drop_features(self.features(images)))
         return logits.to(torch.float32)
+
+
+_GRID = 8
+"""Sides of the maps that the dense layer takes, at most."""
+
+
+class Classifier(nn.Module):
+    """Convolutions in stages that halve the image, a dense layer to features, and one to the classes.
+
+    Each stage is ``blocks`` times convolution 3x3, batch normalisation and ReLU, then max-pooling; there are
+    as many as bring the shorter side to 8 or less, at least two. Batch normalisation is what lets two domains
+    have statistics of their own (Li et al., "Revisiting batch normalization for practical domain adaptation",
+    arXiv 1603.04779): a batch of one domain is normalised by itself.
+    """
+
+    def __init__(self, config: NetworkConfig, image: ImageShape, classes: int) -> None:
+        """``config``: ``width`` of the first stage, doubled by each up to ``most``, ``blocks``, ``features``.
+
+        Raises ValueError for less than two classes: there is nothing to tell.
+        """
+        super().__init__()
+        if classes < 2:
+            raise ValueError(f"a classifier tells two classes or more, and there are {classes}")
+        stages: list[nn.Module] = []
+        inputs, width = image.channels, int(config["width"])
+        height, breadth = image.height, image.width
+        while len(stages) < 2 or min(height, breadth) > _GRID:
+            stages.append(_stage(inputs, width, int(config["blocks"])))
+            inputs, width = width, min(2 * width, int(config["most"]))
+            height, breadth = -(-height // 2), -(-breadth // 2)
+        self.stages = nn.Sequential(*stages)
+        # Of long images the longer side is still large.
+        self.pool = nn.AdaptiveAvgPool2d((min(height, _GRID), min(breadth, _GRID)))
+        grid = min(height, _GRID) * min(breadth, _GRID)
+        self.dense = nn.Linear(inputs * grid, int(config["features"]))
+        self.norm = nn.BatchNorm1d(int(config["features"]))
+        self.leave = nn.Linear(int(config["features"]), classes)
+
+    @property
+    def dimensions(self) -> int:
+        """D of the features."""
+        return self.leave.in_features
+
+    def features(self, images: Tensor) -> Tensor:
+        """float32 [N, D], 0 or larger, of [N, C, H, W] in [-1, 1]: what the last layer tells classes by."""
+        maps = self.stages(images)
+        if maps.shape[2:] != self.pool.output_size:  # else each average is of one value
+            maps = self.pool(maps)
+        features: Tensor = self.norm(self.dense(maps.flatten(1)).float())
+        return F.relu(features)
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits, float32 [N, classes], of features."""
+        return cast(Tensor, self.leave(features)).float()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.classify(self.features(images))
+
+
+def _stage(inputs: int, width: int, blocks: int) -> nn.Module:
+    layers: list[nn.Module] = []
+    for _ in range(blocks):
+        layers += [nn.Conv2d(inputs, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+        inputs = width
+    return nn.Sequential(*layers, nn.MaxPool2d(2, ceil_mode=True))

@@ -29,7 +29,7 @@ def read_images(source: str | Path, recipe: Recipe, *, skip_unreadable: bool) ->
         largest_own_side=LARGEST_OWN_SIDE,
         scratch=cache_folder(),
     )
-    return with_labels(images, recipe.labels)
+    return with_labels(images, recipe)
 
 
 def build_module(family: str, recipe: Recipe, images: ImageSet) -> FamilyModule:

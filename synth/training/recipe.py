@@ -34,6 +34,8 @@ class Recipe(BaseModel):
     """Fewer images are refused."""
     enough_images: ClassVar[int] = 1_000
     """Fewer images are trained on with a warning."""
+    needs_labels: ClassVar[bool] = False
+    """Images without labels are refused."""
     few_images_hint: ClassVar[str] = (
         "A smaller --preset and shorter training (--images-seen) leave less room for that."
     )

@@ -12,19 +12,22 @@ from synth.training.recipe import Recipe
 from synth.training.reporter import Reporter
 
 
-def with_labels(images: ImageSet, labels: bool | None) -> ImageSet:
-    """The images, without their labels where a recipe's ``labels`` is False.
+def with_labels(images: ImageSet, recipe: Recipe) -> ImageSet:
+    """The images, without their labels where the recipe's ``labels`` is False.
 
     Raises:
-        LabelError: ``labels`` is True, and there are none, or all would be the same.
+        LabelError: the recipe asks for labels, or the family learns nothing else, and there are none, or all
+            would be the same.
     """
-    if labels is False:
+    if recipe.labels is False:
         return replace(images, labels=None, classes=None)
-    if labels and images.labels is None:
+    if (recipe.labels or recipe.needs_labels) and images.labels is None:
         found = f" ({'; '.join(images.notes)})" if images.notes else ""
+        asks = "--labels asks for labels" if recipe.labels else "This family learns labels"
+        remedy = "Add them, or train without --labels." if not recipe.needs_labels else "Add them."
         raise LabelError(
-            f"--labels asks for labels, and {images.source} has none to learn{found}. It takes two classes "
-            "or more, such as two folders of images in it. Add them, or train without --labels."
+            f"{asks}, and {images.source} has none to learn{found}. It takes two classes or more, "
+            f"such as two folders of images in it. {remedy}"
         )
     return images
 

@@ -133,6 +133,11 @@ def latest_run(name: str, root: Path | None = None) -> Run:
     return runs[-1]
 
 
+def has_run(name: str, root: Path | None = None) -> bool:
+    """Whether there is a run of that name to go on with."""
+    return bool(all_runs(name, root))
+
+
 def new_run(name: str, root: Path | None = None) -> Run:
     """A new, empty run folder; older runs stay."""
     folder = (root or runs_folder()) / name

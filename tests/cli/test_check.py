@@ -224,3 +224,30 @@ def test_the_text_has_every_check_and_out_keeps_the_report(run, photos, tmp_path
     assert json.loads((out / "check.json").read_text())["kind"] == "synth-check"
     again = run("check", str(source), "--no-labels", "--out", str(out))
     assert (again.code, "--overwrite" in again.err) == (2, True)
+
+
+def test_labels_are_judged_by_a_classifier_of_the_store(check, run, tiny, tmp_path):
+    random, labels = np.random.default_rng(0), np.arange(80) % 2
+    for name in ("known", "other"):
+        images = random.integers(0, 90, (80, 8, 8), dtype=np.uint8) + 160 * labels[:, None, None]
+        given = labels.copy()
+        given[:4] ^= name == "other"
+        np.savez(tmp_path / f"{name}.npz", images=images.astype(np.uint8), labels=given)
+    known, other = tmp_path / "known.npz", tmp_path / "other.npz"
+    tiny.fit(known, name="judge", family="classifier", recipe=tiny.recipe("classifier", images_seen=16 * 30))
+    code, report = check(other, "--classifier", "judge")
+    assert code == 0
+    assert {issue["sample"] for issue in report["labels"]["issues"]} == {
+        f"other.npz[{row}]" for row in range(4)
+    }
+    assert report["labels"]["how"] == "confident learning with judge@1"
+    assert report["labels"]["examined"] == 80
+
+    outcome = run("check", str(known), "--classifier", "judge", "--device", "cpu")
+    assert outcome.code == 2
+    assert "judge@1 was trained on" in outcome.err
+    strange = tiny.source(tmp_path / "three.npz", classes=3, seed=3)
+    outcome = run("check", str(strange), "--classifier", "judge", "--device", "cpu")
+    assert "has classes that judge@1 does not know: kind0" in outcome.err
+    outcome = run("check", str(other), "--classifier", "judge", "--no-labels")
+    assert "--classifier judges labels" in outcome.err

@@ -14,8 +14,9 @@ import torch
 
 from synth.artifacts import Artifact, Store
 from synth.data import load_images, open_source
-from synth.errors import InterruptedRunError, NonFiniteError, UsageError
+from synth.errors import InterruptedRunError, LabelError, NonFiniteError, UsageError
 from synth.evaluation import open_extractor
+from synth.evaluation.classifiers import open_classifier
 from synth.families import TRAINED, get_family
 from synth.sampling import Sampler
 from synth.sampling.execution import to_uint8
@@ -55,6 +56,8 @@ class Trained:
 )
 def trained(request, tiny, tmp_path_factory) -> Trained:
     family, (channels, size, classes) = request.param
+    if get_family(family).load("recipe").needs_labels:
+        classes = max(classes, 2)
     folder = tmp_path_factory.mktemp("contract")
     source = tiny.source(folder / "toys.npz", size=size, channels=channels, classes=classes)
     modules = []
@@ -92,7 +95,7 @@ def test_the_published_weights_are_the_trained_ones(trained):
 def test_a_family_that_makes_no_images_is_refused_where_images_are_asked_for(trained):
     if get_family(trained.family).generates:
         pytest.skip(f"{trained.family} makes images")
-    with pytest.raises(UsageError, match=r"toy@1 is an encoder: .* makes none. Name a generator"):
+    with pytest.raises(UsageError, match=r"toy@1 is an? \w+: .* makes none. Name a generator"):
         Sampler(trained.artifact, device="cpu")
 
 
@@ -104,6 +107,25 @@ def test_the_published_features_are_the_trained_ones(trained):
         expected = trained.module.average.eval()(images / 127.5 - 1.0)
     extractor = open_extractor(trained.artifact.path, device="cpu")
     torch.testing.assert_close(extractor.features(images), expected, atol=1e-4, rtol=1e-4)
+    assert len(torch.unique(expected, dim=0)) == len(images)
+
+
+def test_a_family_that_learns_nothing_but_labels_is_refused_without(trained, tiny, tmp_path):
+    if not get_family(trained.family).load("recipe").needs_labels:
+        pytest.skip(f"{trained.family} learns without labels")
+    bare = tiny.source(tmp_path / "bare.npz", classes=0)
+    with pytest.raises(LabelError, match=r"learns labels, and .*bare.npz has none .* Add them\.$"):
+        tiny.fit(bare, family=trained.family)
+
+
+def test_the_published_opinions_are_the_trained_ones(trained):
+    if trained.family != "classifier":
+        pytest.skip(f"{trained.family} tells no classes")
+    images = load_images(open_source(trained.source)).images
+    with torch.inference_mode():
+        expected = trained.module.average.eval()(images / 127.5 - 1.0).softmax(dim=1)
+    found = open_classifier(trained.artifact, device="cpu").probabilities(images)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
     assert len(torch.unique(expected, dim=0)) == len(images)
 
 

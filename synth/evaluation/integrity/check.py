@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,10 +11,11 @@ from torch import Tensor
 
 from synth import __version__
 from synth.artifacts import Artifact
-from synth.data import Source, load_images
+from synth.data import Source
 from synth.data.perceptual import Looks
 from synth.data.splits import SampleRecord, SplitManifest
 from synth.errors import UsageError
+from synth.evaluation.classifiers import Opinions
 from synth.evaluation.extractor import Extractor
 from synth.evaluation.figures import NotMeasured
 from synth.evaluation.integrity.appearance import describe_appearance
@@ -24,39 +24,13 @@ from synth.evaluation.integrity.changes import Changes, find_changes
 from synth.evaluation.integrity.duplicates import Alike, find_duplicates
 from synth.evaluation.integrity.features import check_features, feature_links, feature_matches, features_of
 from synth.evaluation.integrity.findings import LISTED, SHOWN, Finding
-from synth.evaluation.integrity.labels import LEAST_IMAGES, LEAST_PER_CLASS, LabelIssues, judge
+from synth.evaluation.integrity.label_check import check_labels
+from synth.evaluation.integrity.options import CheckOptions
 from synth.evaluation.integrity.outliers import find_outliers
 from synth.evaluation.integrity.overlaps import Leaks, leaks_between, leaks_within, training_leaks
-from synth.evaluation.integrity.predictions import FOLDS, cross_validated, cross_validated_features
 from synth.evaluation.integrity.report import SourceReport, Unreadable
 from synth.evaluation.integrity.survey import Survey, survey
 from synth.text import plural, some
-
-_CLASSIFIED = 32
-"""The longest side that the classifier of the label check sees."""
-
-
-@dataclass(frozen=True)
-class CheckOptions:
-    """How to look.
-
-    Attributes:
-        near_duplicates: greatest difference of near-duplicates (``NearRule``); 0: only equal ones are found.
-        similarity: least cosine of near-duplicates in the features of an extractor.
-        size: (height, width) that images are brought to for the extractor, and for the classifier.
-        labels: whether labels are checked, which takes most of the time.
-        images_seen: by each classifier of the label check; None: by the number of images.
-        seed: of folds and classifiers.
-        device: of the classifiers.
-    """
-
-    near_duplicates: float = 0.16
-    similarity: float = 0.98
-    size: tuple[int, int] | None = None
-    labels: bool = True
-    images_seen: int | None = None
-    seed: int = 0
-    device: str = "auto"
 
 
 def check_source(
@@ -67,6 +41,7 @@ def check_source(
     synthetic: Source | None = None,
     model: Artifact | None = None,
     extractor: Extractor | None = None,
+    classifier: Opinions | None = None,
     groups: Sequence[str | None] | None = None,
     options: CheckOptions | None = None,
 ) -> SourceReport:
@@ -82,11 +57,14 @@ def check_source(
             nothing in there.
         extractor: in whose features outliers, near-duplicates and labels are looked for. Without one outliers
             are looked for in thumbnails, and labels are judged by a classifier that is trained here.
+        classifier: a published one, by which labels are judged instead.
         groups: the group of each sample; by default those of ``split``.
 
     Raises:
         SourceError: no images; images of unlike sizes, with an extractor and without ``options.size``.
         UsageError: features that are not finite, or groups of another number than the samples.
+        LabelError: classes that the classifier does not know.
+        LeakError: the classifier has learnt these very labels.
     """
     options = options or CheckOptions()
     seen = survey(source)
@@ -103,7 +81,7 @@ def check_source(
     findings += found
     outliers, found = find_outliers(seen, features, described)
     findings += found
-    labels, found = _labels(source, seen, alike, features, extractor, options)
+    labels, found = check_labels(source, seen, alike, features, extractor, classifier, options)
     findings += found
     balance, found = find_imbalance(seen, _groups(seen, split) if groups is None else groups)
     findings += found
@@ -234,82 +212,3 @@ def _unlike(seen: Survey, other: Survey) -> list[Finding]:
         )
         for fault in faults
     ]
-
-
-def _labels(
-    source: Source,
-    seen: Survey,
-    alike: Alike,
-    features: Tensor,
-    extractor: Extractor | None,
-    options: CheckOptions,
-) -> tuple[LabelIssues | NotMeasured, list[Finding]]:
-    if not options.labels:
-        return NotMeasured(reason="not asked for (--no-labels)"), []
-    if seen.labels is None or seen.classes is None:
-        return NotMeasured(reason="needs labels in at least two classes; this source has none"), []
-    counts = np.bincount(seen.labels, minlength=len(seen.classes))
-    kept = np.flatnonzero(counts >= LEAST_PER_CLASS)
-    rows = np.flatnonzero(np.isin(seen.labels, kept))
-    if len(kept) < 2 or len(rows) < LEAST_IMAGES:
-        return NotMeasured(
-            reason=f"needs at least {LEAST_IMAGES} images, in two or more classes of at least "
-            f"{LEAST_PER_CLASS}; "
-            f"there are {len(rows)} in {len(kept)} such classes"
-        ), []
-    number = np.full(len(seen.classes), -1)
-    number[kept] = np.arange(len(kept))
-    labels = number[seen.labels[rows]]
-    ids = [seen.ids[row] for row in rows]
-    inner = _within(alike.links, rows, len(seen))
-    # What is linked is one picture to the folds.
-    if (different := len(rows) - len(inner)) < LEAST_IMAGES:
-        return NotMeasured(
-            reason=f"needs at least {LEAST_IMAGES} different images; there are {different}"
-        ), []
-    if extractor is None:
-        size = options.size or _classifier_size(seen)
-        if min(size) < 4:
-            return NotMeasured(reason=f"needs images of at least 4 x 4 pixels, not {size[0]} x {size[1]}"), []
-        images = load_images(source, size=size).images[torch.from_numpy(rows)]
-        probabilities = cross_validated(
-            images,
-            labels,
-            len(kept),
-            ids,
-            links=inner,
-            seed=options.seed,
-            images_seen=options.images_seen,
-            device=options.device,
-        )
-        how = f"a small CNN at {size[0]} x {size[1]} pixels, {FOLDS} folds"
-    else:
-        chosen = features[torch.from_numpy(rows)]
-        probabilities = cross_validated_features(
-            chosen, labels, len(kept), ids, links=inner, seed=options.seed
-        )
-        how = f"logistic regression on features of {extractor.name}, {FOLDS} folds"
-    return judge(
-        probabilities,
-        labels,
-        [seen.origins[row] for row in rows],
-        [seen.classes[one] for one in kept],
-        f"confident learning with {how}",
-        [name for name, count in zip(seen.classes, counts, strict=True) if count < LEAST_PER_CLASS],
-    )
-
-
-def _within(links: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
-    """Links between these rows, in their own numbers."""
-    place = np.full(count, -1)
-    place[rows] = np.arange(len(rows))
-    inner: np.ndarray = place[links]
-    return inner[(inner >= 0).all(axis=1)]
-
-
-def _classifier_size(seen: Survey) -> tuple[int, int]:
-    """The images' own size where it is one and small, otherwise 32 x 32."""
-    heights, widths = (np.unique(seen.statistics[name]) for name in ("height", "width"))
-    if len(heights) == len(widths) == 1 and max(heights[0], widths[0]) <= _CLASSIFIED:
-        return int(heights[0]), int(widths[0])
-    return _CLASSIFIED, _CLASSIFIED

@@ -14,6 +14,8 @@ Mode = Literal["fast", "exact"]
 Precision = Literal["32", "bf16", "16"]
 Parameters = Mapping[str, float | str]
 """Sampling parameters by name: numbers and texts."""
+PICTURES = "picture:"
+"""What a parameter's text begins with where pictures were given; their content ids follow."""
 
 
 @dataclass(frozen=True)

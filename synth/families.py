@@ -4,7 +4,8 @@ Each entry names, as ``module:attribute`` and imported only when used, what a fa
 
     network   ``(config: dict, image: ImageShape, classes: int) -> nn.Module``  (synth/models)
     program   ``(network) -> Program``: what the sampler core runs; None where    (synth/models)
-              the family makes no images
+              the family makes no images. It begins samples from nothing, from images, or both:
+              ``FromNothing`` and ``Translator`` in ``synth.models.program``
     recipe    the pydantic type of its training configuration; None where it is   (synth/training)
               not trained here
     module    its Lightning module, or None                                       (synth/training)
@@ -16,7 +17,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from synth.errors import ConfigError, NotFoundError
+from synth.errors import ConfigError, NotFoundError, UsageError
 from synth.text import closest
 
 
@@ -30,6 +31,8 @@ class Family:
     program: str | None
     recipe: str | None
     module: str | None
+    from_nothing: bool = True
+    """Whether its program, if it has one, begins samples from nothing; one that does not is a translator."""
 
     def load(self, part: str) -> Any:
         """Import one part: ``network``, ``program`` (of a generator), ``recipe`` or ``module``.
@@ -56,14 +59,19 @@ class Family:
         return self.recipe is not None
 
     @property
-    def generates(self) -> bool:
-        """Whether it makes images; an encoder does not."""
+    def makes_images(self) -> bool:
+        """Whether it makes images, from nothing or from others; an encoder does not."""
         return self.program is not None
+
+    @property
+    def generates(self) -> bool:
+        """Whether it makes images from nothing; an encoder does not, nor does a mere translator."""
+        return self.makes_images and self.from_nothing
 
     @property
     def translates(self) -> bool:
         """Whether it makes images from images: its program is a ``synth.models.program.Translator``."""
-        return self.generates and hasattr(self.load("program"), "begin_from")
+        return self.makes_images and (not self.from_nothing or hasattr(self.load("program"), "begin_from"))
 
 
 FAMILIES: dict[str, Family] = {
@@ -135,6 +143,49 @@ def get_family(name: str) -> Family:
         ) from None
 
 
-def generates(name: str) -> bool:
+def makes_images(name: str) -> bool:
     """Whether models of that family make images; a family that this version does not know may."""
+    return name not in FAMILIES or FAMILIES[name].makes_images
+
+
+def generates(name: str) -> bool:
+    """Whether models of that family make images from nothing; one that this version does not know may."""
     return name not in FAMILIES or FAMILIES[name].generates
+
+
+def translates(name: str) -> bool:
+    """Whether models of that family are known to make images from images."""
+    return name in FAMILIES and FAMILIES[name].translates
+
+
+def require_images(name: str, reference: str) -> None:
+    """Raise UsageError, with what the model is good for, where its family makes no images."""
+    if not makes_images(name):
+        raise UsageError(
+            f"{reference} is {_an(name)}: it turns images into features and makes none. Name a generator, "
+            "such as synth train vae makes; synth models list shows each model's family."
+        )
+
+
+def require_generator(name: str, reference: str) -> None:
+    """As ``require_images``; also where its family makes images from images alone."""
+    require_images(name, reference)
+    if not generates(name):
+        raise UsageError(
+            f"{reference} is {_an(name)}: it makes images from images, and none from nothing. Use synth "
+            f"translate {reference} --data SOURCE --out DIR, or POST /v1/images/translations; or name a "
+            "generator."
+        )
+
+
+def require_translator(name: str, reference: str) -> None:
+    """Raise UsageError where models of that family do not make images from images."""
+    if not translates(name):
+        raise UsageError(
+            f"{reference} is {_an(name)}: it makes images from nothing and cannot translate. Use synth "
+            "generate, or another model."
+        )
+
+
+def _an(name: str) -> str:
+    return f"an {name}" if name[:1] in "aeiou" else f"a {name}"

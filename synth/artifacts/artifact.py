@@ -15,8 +15,8 @@ from synth.artifacts.card import ModelCard
 from synth.artifacts.draft import MANIFEST_FILE
 from synth.artifacts.ids import TrainingIds
 from synth.artifacts.manifest import SCHEMA, FileInfo, Manifest, generator_digest
-from synth.errors import ArtifactError, UsageError
-from synth.families import generates
+from synth.errors import ArtifactError
+from synth.families import generates, makes_images, require_generator, require_images
 from synth.text import some
 
 if TYPE_CHECKING:  # the store is listed without torch
@@ -56,18 +56,22 @@ class Artifact:
         return ModelCard.of(self.manifest)
 
     @property
+    def makes_images(self) -> bool:
+        """Whether it makes images, from nothing or from others; an encoder does not."""
+        return makes_images(self.manifest.family)
+
+    @property
     def generates(self) -> bool:
-        """Whether it makes images; an encoder does not."""
+        """Whether it makes images from nothing; an encoder does not, nor does a mere translator."""
         return generates(self.manifest.family)
 
-    def require_generator(self) -> None:
+    def require_images(self) -> None:
         """Raise UsageError, with what it is good for, where it makes no images."""
-        if not self.generates:
-            raise UsageError(
-                f"{self.manifest.reference} is an {self.manifest.family}: it turns images into features and "
-                "makes none. Name a generator, such as synth train vae makes; synth models list shows each "
-                "model's family."
-            )
+        require_images(self.manifest.family, self.manifest.reference)
+
+    def require_generator(self) -> None:
+        """Raise UsageError, with what it is good for, where it makes no images from nothing."""
+        require_generator(self.manifest.family, self.manifest.reference)
 
     def weights(self) -> dict[str, Tensor]:
         """All tensors by name, on the CPU; ArtifactError where the file is not what was published."""

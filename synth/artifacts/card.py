@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from synth.artifacts.manifest import ImageInfo, Manifest, Metric
-from synth.families import generates
+from synth.families import generates, makes_images
 from synth.text import plural
 
 _CLASSES_SHOWN = 100
@@ -72,8 +72,10 @@ class ModelCard:
 
 def readme(manifest: Manifest, *, preview: bool) -> str:
     """README.md of an artifact, in Markdown with the front matter that model hubs read."""
-    generator = generates(manifest.family)
-    sections = (data, figures, *((_use, _limits) if generator else (_use_features, _limits_of_features)))
+    end = (_use, _limits) if generates(manifest.family) else (_use_translation, _limits_of_translation)
+    if not makes_images(manifest.family):
+        end = (_use_features, _limits_of_features)
+    sections = (data, figures, *end)
     return "\n".join(
         [*_head(manifest, preview), *(line for section in sections for line in section(manifest))]
     )
@@ -82,15 +84,19 @@ def readme(manifest: Manifest, *, preview: bool) -> str:
 def _head(manifest: Manifest, preview: bool) -> list[str]:
     image = manifest.image
     kind = "grey" if image.channels == 1 else "RGB"
-    generator = generates(manifest.family)
     labelled = "without classes" if manifest.classes is None else f"of {len(manifest.classes)} classes"
     what = f"A `{manifest.family}` generator of {kind} images {labelled},"
-    if not generator:
+    task, shown = "unconditional-image-generation", "Samples"
+    if not makes_images(manifest.family):
         what = f"A self-supervised `{manifest.family}`: features of {kind} images of"
+        task, shown = "image-feature-extraction", "Nearest neighbours"
+    elif not generates(manifest.family):
+        what = f"A `{manifest.family}` translator: {kind} images from images, trained at"
+        task, shown = "image-to-image", "Images before and after"
     lines = [
         "---",
         "library_name: synth",
-        f"pipeline_tag: {'unconditional-image-generation' if generator else 'image-feature-extraction'}",
+        f"pipeline_tag: {task}",
         f"tags: [synth, synthetic-data, {manifest.family}]",
         "---",
         f"# {manifest.reference}",
@@ -100,7 +106,7 @@ def _head(manifest: Manifest, preview: bool) -> list[str]:
         "",
     ]
     if preview:
-        lines += [f"![{'Samples' if generator else 'Nearest neighbours'}](preview.png)", ""]
+        lines += [f"![{shown}](preview.png)", ""]
     return [*lines, *made(manifest)]
 
 
@@ -185,6 +191,44 @@ def _use(manifest: Manifest) -> list[str]:
         "```",
         "",
         "The same seed and index give the same image, whichever way it is asked for.",
+        "",
+    ]
+
+
+def _use_translation(manifest: Manifest) -> list[str]:
+    return [
+        "## Use",
+        "",
+        "```sh",
+        f"synth translate {manifest.reference} --data FOLDER --seed 0 --out out",
+        "```",
+        "",
+        "```python",
+        "from synth import Sampler",
+        "",
+        f'sampler = Sampler.open("{manifest.reference}")',
+        "batch = sampler.translate(images, seed=0)  # uint8 [N, C, H, W], as are batch.images",
+        "```",
+        "",
+        "```sh",
+        "synth serve &",
+        "curl http://127.0.0.1:8000/v1/images/translations \\",
+        f"  -F model={manifest.reference} -F images=@photo.png -F seed=0 -o translated.png",
+        "```",
+        "",
+        "The same image, seed and index give the same image, whichever way it is asked for.",
+        "",
+    ]
+
+
+def _limits_of_translation(manifest: Manifest) -> list[str]:
+    return [
+        "## Limits",
+        "",
+        "- It knows the two domains above and nothing else: what neither shows, it may change at will.",
+        "- Labels survive only as far as was measured: see `label_preservation` among the figures, for "
+        "classes, and `geometry`, for boxes and masks.",
+        "- Whether its images help a model must be measured on real images of the domain that is aimed at.",
         "",
     ]
 

@@ -165,6 +165,15 @@ def _image(card: ModelCard) -> str:
     return f"{card.image.height}x{card.image.width} {'grey' if card.image.channels == 1 else 'RGB'}"
 
 
+def _limits(card: ModelCard) -> list[tuple[str, str]]:
+    """What there is to say of a model that makes images, but none from nothing."""
+    from synth.families import generates, makes_images
+
+    if not makes_images(card.family) or generates(card.family):
+        return []
+    return [("makes", f"images from images alone: synth translate {card.reference} --data SOURCE --out DIR")]
+
+
 def _training(training: TrainingInfo) -> list[tuple[str, str]]:
     if not training.images:
         return [("trained on", "not known: it was adopted")]
@@ -181,6 +190,7 @@ def _fields(artifact: Artifact) -> list[tuple[str, str]]:
     fields = [
         ("model", card.reference),
         ("family", card.family),
+        *_limits(card),
         ("image", _image(card)),
         ("classes", "none" if card.classes is None else f"{len(card.classes)}: {some(card.classes, 20)}"),
         ("source", manifest.training.source),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from synth import __version__
-from synth.batch import Batch
+from synth.batch import PICTURES, Batch
 
 
 def sample_key(index: int) -> str:
@@ -82,7 +82,10 @@ def reproduce_commands(batch: Batch) -> list[str]:
     head = shlex.join(["synth", *what, "--seed", str(batch.seed), "--start"])
     words = []
     for name, value in sorted((batch.parameters or {}).items()):
-        words += ["--set", f"{name}={value}"]
+        if str(value).startswith(PICTURES):  # the file is the user's to find, by the id that the record has
+            words += [f"--{name}", name.upper()] * (str(value).count(",") + 1)
+        else:
+            words += ["--set", f"{name}={value}"]
     tail = shlex.join(
         [*words, "--precision", fingerprint.precision, "--mode", fingerprint.mode, "--out", "DIR"]
     )

@@ -14,7 +14,7 @@ from synth.data import BUILTINS, builtin_count
 from synth.data.encode import QUALITY, Encoding
 from synth.data.writers.formats import get_format
 from synth.errors import LabelError, SynthError, UsageError
-from synth.families import FAMILIES, get_family
+from synth.families import get_family, require_generator, require_translator
 from synth.fields import Integer, LabelsField, Number, ParametersField, RequestBody
 from synth.jobs.kinds import DATASET_KINDS
 from synth.jobs.queue import Queue
@@ -73,7 +73,7 @@ class DatasetBody(JobBody):
         """The manifest of the version that ``model`` means now; refuses what makes or writes no images."""
         get_format(self.format, self.encoding)
         artifact = store.find(self.model)
-        artifact.require_generator()
+        artifact.require_images()
         return artifact.manifest
 
 
@@ -140,6 +140,7 @@ class GenerateBody(DatasetBody):
 
     def pin(self, store: Store, queue: Queue) -> dict[str, Any]:
         manifest = self.pin_model(store)
+        require_generator(manifest.family, manifest.reference)
         classes = None if manifest.classes is None else tuple(manifest.classes)
         _check_labels(self.labels_for(classes), classes, self.count)
         return {"model": manifest.reference, "digest": manifest.digest}
@@ -163,11 +164,7 @@ class TranslateBody(DatasetBody, SourceBody):
 
     def pin(self, store: Store, queue: Queue) -> dict[str, Any]:
         manifest = self.pin_model(store)
-        if manifest.family not in FAMILIES or not FAMILIES[manifest.family].translates:
-            raise UsageError(
-                f"{manifest.reference} is a {manifest.family}: it makes images from nothing and cannot "
-                "translate. Make a generate job, or name another model."
-            )
+        require_translator(manifest.family, manifest.reference)
         job = self.pin_source(queue)
         if job is not None:
             count = int(job.body.get("count") or job.pinned["count"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -64,7 +64,25 @@ class TextParameter:
     structural: ClassVar[bool] = True
 
 
-AnyParameter = Parameter | TextParameter
+@dataclass(frozen=True)
+class PictureParameter:
+    """Pictures that a request may bring along, as those whose style is to be painted in; none by default.
+
+    They are given where images are: as arrays in Python, as files on the command line and in forms. The
+    program must be ``Styled``. ``begin_from`` finds under the parameter's name what ``style_from`` made of
+    them, float32 [N, D] with a row for each sample, or None where none were given. Everywhere else, as in
+    records and manifests, the value is a text: the content ids of the pictures.
+    """
+
+    name: str
+    meaning: str
+    most: int = 8
+    """Pictures that may be given at once."""
+    default: ClassVar[str] = ""
+    structural: ClassVar[bool] = True
+
+
+AnyParameter = Parameter | TextParameter | PictureParameter
 Values = Mapping[str, Any]
 """Every parameter of a program by name; see ``Parameter.structural`` for how numbers come."""
 
@@ -72,9 +90,10 @@ Values = Mapping[str, Any]
 class Program(Protocol):
     """How a generator makes samples: a pure function of noise, labels and parameters.
 
-    It runs in one or more steps of fixed shape, so that the core can batch requests together, capture the
-    step as a graph, and stop between steps. Rows are independent: row i of every output depends on row i of
-    the inputs alone.
+    It begins them from noise alone, from images, or from either: it is ``FromNothing``, a ``Translator``, or
+    both. It runs in one or more steps of fixed shape, so that the core can batch requests together, capture
+    the step as a graph, and stop between steps. Rows are independent: row i of every output depends on row i
+    of the inputs alone.
     """
 
     network: nn.Module
@@ -84,9 +103,6 @@ class Program(Protocol):
     def steps(self, parameters: Values) -> int:
         """How many times ``step`` is to be called."""
 
-    def begin(self, noise: Mapping[str, Tensor], labels: Tensor | None, parameters: Values) -> State:
-        """The first state. ``noise`` holds float32 [N, *shape] by name, ``labels`` int64 [N]."""
-
     def step(self, i: int, state: State, labels: Tensor | None, parameters: Values) -> State:
         """One step of the sampler."""
 
@@ -95,8 +111,16 @@ class Program(Protocol):
 
 
 @runtime_checkable
+class FromNothing(Protocol):
+    """A program whose state begins from noise alone; one that is not makes images from images only."""
+
+    def begin(self, noise: Mapping[str, Tensor], labels: Tensor | None, parameters: Values) -> State:
+        """The first state. ``noise`` holds float32 [N, *shape] by name, ``labels`` int64 [N]."""
+
+
+@runtime_checkable
 class Translator(Protocol):
-    """A program whose state begins from images instead of noise alone."""
+    """A program whose state begins from images, besides noise."""
 
     def begin_from(
         self,
@@ -106,6 +130,34 @@ class Translator(Protocol):
         parameters: Values,
     ) -> State:
         """The first state from images, float [N, C, H, W] in [-1, 1]."""
+
+
+@runtime_checkable
+class Resizable(Protocol):
+    """A translator that takes images of any size, as networks of convolutions alone do.
+
+    Images are extended by reflection to what ``multiple`` says, translated, and cropped. Those beyond a limit
+    of pixels are cut into overlapping tiles, which share the key of their image, so that what a program draws
+    from noise must be a decision on the image as a whole.
+    """
+
+    multiple: int
+    """It divides the sides of the images that ``begin_from`` gets, which are four times as long or longer,
+    or at least as long as in training."""
+    context: int
+    """How many pixels away, in each direction, an output pixel may still depend on the input."""
+
+
+@runtime_checkable
+class Styled(Protocol):
+    """A translator that takes pictures as a parameter, see ``PictureParameter``."""
+
+    def style_from(self, pictures: Sequence[Tensor], parameters: Values) -> Tensor:
+        """float32 [D]: all that the samples of a request shall have of its pictures, of any size.
+
+        Each is float [1, C, H, W] in [-1, 1] of the network's channels, device and precision. ``parameters``
+        are those of the request, as in ``begin_from``, so that one of them may weigh the pictures.
+        """
 
 
 @runtime_checkable

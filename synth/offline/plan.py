@@ -12,6 +12,7 @@ import torch
 from synth.batch import Mode, Parameters
 from synth.data.encode import PNG, Encoding
 from synth.errors import UsageError
+from synth.families import require_generator
 from synth.labels import Label, Labels, normalise_labels, resolve_labels
 from synth.randomness import MAX_INDEX, check_seed
 
@@ -110,9 +111,10 @@ def make_plan(card: ModelCard, count: int, *, labels: Labels = "any", **request:
     """The plan of a request to the generator of this card; ``request`` takes the other fields of Plan.
 
     Raises:
-        UsageError: a value is out of range.
+        UsageError: the model makes nothing from nothing, or a value is out of range.
         LabelError: the labels cannot be read.
     """
+    require_generator(card.family, card.reference)
     return Plan(
         model=card.reference,
         digest=card.digest,

@@ -20,7 +20,7 @@ from synth.data.source import Source
 from synth.data.writers import DatasetManifest
 from synth.data.writers.names import folder_names
 from synth.errors import LabelError, SourceError, UsageError
-from synth.families import FAMILIES
+from synth.families import require_translator
 from synth.labels import Labels, normalise_labels
 from synth.offline.plan import Request, Shard, shards
 from synth.offline.writing import Progress, check_batch, check_generator, write_dataset
@@ -105,11 +105,7 @@ def make_translation_plan(
         SourceError: an image of another size, without ``fit``.
         UnreadableError: files that cannot be decoded.
     """
-    if not (card.family in FAMILIES and FAMILIES[card.family].translates):
-        raise UsageError(
-            f"{card.reference} is a {card.family}: it makes images from nothing and cannot translate. Use "
-            "synth generate, or another model."
-        )
+    require_translator(card.family, card.reference)
     if fit not in (None, "resize"):
         raise UsageError(f"There is no fit {fit!r}; use resize, or leave it out.")
     called = source.info.spec if name is None else name

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from synth.batch import Mode, Parameters
 from synth.errors import DeviceError
-from synth.models.program import Interpreted
+from synth.models.program import FromNothing, Interpreted, Styled
+from synth.randomness import bits, stream_id
 from synth.sampling.backends import Backend
 from synth.sampling.costs import Costs
 from synth.sampling.methods import Model, Ways
+from synth.sampling.pictures import as_input
 from synth.sampling.rows import Rows, Wanted
 from synth.sampling.transfer import DirectTransfer, PinnedTransfer, Transfer
 from synth.sampling.tuning import Tuning, exact_bucket, tune
+
+_SAMPLE_STREAM = stream_id("sample-images")
+_BLOCK = 4
+"""Pixels a side, of the images to measure with."""
 
 
 class Core:
@@ -26,9 +33,10 @@ class Core:
 
     def __init__(self, model: Model, device: torch.device, dtype: torch.dtype) -> None:
         """``model.network`` is on the device and in the dtype already; see ``synth.sampling.prepare``."""
-        self.model, self.device = model, device
+        self.model, self.device, self._dtype = model, device, dtype
         self._ways = Ways(model, device, dtype)
         self.program, self.steady = self._ways.program, self._ways.steady
+        self._from_nothing = isinstance(self.program, FromNothing)
         self.defaults = {parameter.name: parameter.default for parameter in self.program.parameters}
         self.probe = self.program.probe if isinstance(self.program, Interpreted) else self.defaults
         """Parameters to measure with."""
@@ -36,8 +44,7 @@ class Core:
         self.exact_bucket = exact_bucket(self.bytes_per_sample, device)
         self._exact: Backend = self._ways.steady_backend
         self._fast: Backend = self._ways.shrinking_backend
-        # Warm-up measures generation; what was prepared for it knows nothing of images.
-        self._translating = self._fast
+        self._plain = self._fast
         self._transfer: Transfer = self._make_transfer(self.exact_bucket)
         self.costs = Costs(self.exact_bucket, None)
         self._halved = False
@@ -131,7 +138,8 @@ class Core:
         mask = None if wanted is None else wanted()
         if mask is not None and not mask.any():
             return
-        fast = self._fast if rows.images is None else self._translating
+        # Warm-up measures generation, where there is any: what it prepared knows nothing of images then.
+        fast = self._fast if (rows.images is None) == self._from_nothing else self._plain
         backend = self._exact if mode == "exact" else fast
         made = backend.run(rows.padded(size).to(self.device), parameters, _padded(wanted, size))
         self._transfer.put(made[: len(rows)], pixels)
@@ -151,6 +159,14 @@ class Core:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
+    @torch.inference_mode()
+    def style(self, pictures: Sequence[np.ndarray], parameters: Parameters) -> Tensor:
+        """float32 [D] on the CPU: what a ``Styled`` program makes of canonical pixels."""
+        assert isinstance(self.program, Styled)
+        channels = self.model.image.channels
+        inputs = [as_input(pixels, channels, self.device, self._dtype) for pixels in pictures]
+        return self.program.style_from(inputs, parameters).float().cpu()
+
     def _make_transfer(self, largest: int) -> Transfer:
         image = self.model.image
         if self.device.type == "cuda":
@@ -158,9 +174,19 @@ class Core:
         return DirectTransfer()
 
     def sample_rows(self, count: int) -> Rows:
-        """Rows of fixed keys and of all classes in turn, on the device."""
+        """Rows of fixed keys and of all classes in turn, on the device; with images where it needs some."""
         index = torch.arange(count, device=self.device)
-        return Rows.of(0, index, index % self.model.classes if self.model.classes else None)
+        labels = index % self.model.classes if self.model.classes else None
+        return Rows.of(0, index, labels, None if self._from_nothing else self._sample_images(index))
+
+    def _sample_images(self, index: Tensor) -> Tensor:
+        """uint8 [N, C, H, W]: by key, blocks of colours, since noise alone resembles no image."""
+        image = self.model.image
+        height, width = -(-image.height // _BLOCK), -(-image.width // _BLOCK)
+        coarse = bits(0, index, _SAMPLE_STREAM, image.channels * height * width) & 255
+        blocks = coarse.to(torch.uint8).reshape(-1, image.channels, height, width)
+        whole = blocks.repeat_interleave(_BLOCK, 2).repeat_interleave(_BLOCK, 3)
+        return whole[:, :, : image.height, : image.width].contiguous()
 
     def sample(self, count: int) -> Tensor:
         """uint8 [count, C, H, W] of fixed keys and the parameters to measure with, to compare cores by."""

@@ -9,8 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from synth.models.program import Program, State, Translator, Values
+from synth.models.program import FromNothing, Program, State, Translator, Values
 from synth.sampling.noise import draw_noise
+from synth.sampling.pictures import picture_parameter
 from synth.sampling.rows import Rows
 
 Layout = Literal["contiguous", "channels_last"]
@@ -63,9 +64,13 @@ def begin(
 ) -> State:
     """The program's first state, from noise alone or from images."""
     if rows.images is None:
+        assert isinstance(program, FromNothing)
         return program.begin(noise, rows.labels, parameters)
     pixels = rows.images.to(dtype) / 127.5 - 1.0
     assert isinstance(program, Translator)
+    pictures = picture_parameter(program.parameters)
+    if pictures is not None:
+        parameters = {**parameters, pictures.name: rows.given}
     return program.begin_from(pixels, noise, rows.labels, parameters)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -12,9 +12,12 @@ from synth.artifacts import ModelCard
 from synth.batch import Batch, Mode
 from synth.labels import Labels
 from synth.models.program import AnyParameter
+from synth.sampling.pictures import Embedded, Picture
 
 Images = Tensor | np.ndarray
 """uint8 [N, C, H, W] as a tensor, or uint8 [N, H, W, C] as a numpy array."""
+Value = float | str | Picture | Sequence[Picture] | Embedded
+"""Of a parameter, as it is given: a number, a text, or pictures."""
 
 
 class Generator(Protocol):
@@ -48,7 +51,7 @@ class Generator(Protocol):
         seed: int = 0,
         start: int = 0,
         mode: Mode = "fast",
-        **parameters: float | str,
+        **parameters: Value,
     ) -> Batch:
         """One sample for each image."""
 

@@ -54,6 +54,10 @@ class _Captured:
     replays: list[Replay]
     pixels: Tensor
 
+    def fits(self, rows: Rows, structure: Parameters) -> bool:
+        """Whether it computes these: the same structure, and images of the same shape or none."""
+        return self.structure == structure and self.rows.shape == rows.shape
+
 
 class GraphBackend:
     """Replays what was captured at warm-up, one graph for each step, so that work can stop in between.
@@ -94,12 +98,14 @@ class GraphBackend:
     @torch.inference_mode()
     def run(self, rows: Rows, parameters: Parameters, wanted: Wanted | None = None) -> Tensor:
         captured = self._captured.get(len(rows))
-        if captured is None or captured.structure != structure_of(self._program, parameters):
+        if captured is None or not captured.fits(rows, structure_of(self._program, parameters)):
             return self._eager.run(rows, parameters, wanted)
         captured.rows.seed.copy_(rows.seed)
         captured.rows.index.copy_(rows.index)
         if captured.rows.labels is not None and rows.labels is not None:
             captured.rows.labels.copy_(rows.labels)
+        if captured.rows.images is not None and rows.images is not None:
+            captured.rows.images.copy_(rows.images)
         for name, value in parameters.items():
             if name not in captured.structure:
                 captured.parameters[name].fill_(value)

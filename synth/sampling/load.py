@@ -61,8 +61,8 @@ def _misfit(artifact: Artifact, error: Exception) -> ArtifactError:
 
 
 def load_model(artifact: Artifact) -> Model:
-    """The network with its program; UsageError where it is no generator, and as ``load_network``."""
-    artifact.require_generator()
+    """The network with its program; UsageError where it makes no images, and as ``load_network``."""
+    artifact.require_images()
     network = load_network(artifact)
     return Model(network, get_family(artifact.manifest.family).load("program"), *_trained_for(artifact))
 

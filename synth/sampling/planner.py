@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from synth.artifacts import Artifact, ModelCard
 from synth.batch import Batch, Fingerprint, Mode, Parameters, Precision
 from synth.errors import UsageError
+from synth.families import require_translator
 from synth.labels import Labels, resolve_labels
 from synth.models.program import AnyParameter
 from synth.randomness import check_seed
 from synth.sampling.costs import Costs
-from synth.sampling.generator import Images
+from synth.sampling.generator import Images, Value
+from synth.sampling.pictures import Embedded, check_pictures, picture_parameter, recorded
 from synth.sampling.requests import check_images, check_keys, check_parameters
 from synth.sampling.rows import Rows, Wanted, Work
 
@@ -28,7 +32,6 @@ class Traits:
     """Its type: ``cpu`` or ``cuda``."""
     precision: Precision
     parameters: tuple[AnyParameter, ...]
-    translates: bool
     costs: Costs
 
 
@@ -71,6 +74,10 @@ class Planner(ABC):
         nobody waits for any more are left out, and their pixels are undefined. Raises DeviceError.
         """
 
+    @abstractmethod
+    def style(self, pictures: Sequence[np.ndarray], parameters: Parameters) -> Tensor:
+        """float32 [D] on the CPU: what ``Styled.style_from`` makes of canonical pixels."""
+
     def close(self) -> None:  # noqa: B027  # most have nothing to do
         """Give back what it takes up elsewhere than in this object."""
 
@@ -105,17 +112,19 @@ class Planner(ABC):
         start: int = 0,
         mode: Mode = "fast",
         images: Images | None = None,
-        parameters: Parameters | None = None,
+        parameters: Mapping[str, Value] | None = None,
     ) -> Work:
         """A request in the form that ``run`` takes, with all its values found good.
 
         Arguments and errors are those of ``Sampler.generate`` or, with ``images`` in place of a count, of
-        ``Sampler.translate``.
+        ``Sampler.translate``. Pictures that were not embedded yet are, on this thread.
         """
         seed = check_seed(seed)
+        if images is None:
+            self.artifact.require_generator()
         pixels = None if images is None else self._check_translation(images, labels)
         index = check_keys(self.card, count if pixels is None else len(pixels), start, mode)
-        values = check_parameters(self.card, self.parameters, parameters or {})
+        values, given = self._check_parameters(parameters or {})
         classes = resolve_labels(
             "any" if labels is None and pixels is not None else labels,  # type: ignore[arg-type]
             classes=self.card.classes,
@@ -123,7 +132,21 @@ class Planner(ABC):
             seed=seed,
             proportions=self._counts,
         )
-        return Work(Rows.of(seed, index, classes, pixels), seed, mode, values)
+        return Work(Rows.of(seed, index, classes, pixels, given), seed, mode, values)
+
+    def embed(self, name: str, pictures: object, parameters: Mapping[str, Value] | None = None) -> Embedded:
+        """Pictures for the parameter of that name, as ``plan`` takes them; on the model's own thread.
+
+        ``parameters``: those of the request, or some of them. Raises UsageError.
+        """
+        parameter = picture_parameter(self.parameters)
+        if parameter is None or parameter.name != name:
+            takes = "takes none" if parameter is None else f"takes them as {parameter.name}"
+            raise UsageError(f"{self.card.reference} takes no pictures as {name!r}: it {takes}.")
+        pixels = check_pictures(parameter, pictures)
+        others = {key: value for key, value in (parameters or {}).items() if key != name}
+        values = check_parameters(self.card, self.parameters, others)
+        return Embedded(recorded(pixels), self.style(pixels, values))
 
     def batch(self, work: Work, pixels: Tensor) -> Batch:
         """The answer to a planned request whose pixels were made."""
@@ -150,9 +173,19 @@ class Planner(ABC):
         """How many samples at once take the least time for each, by what warm-up measured."""
         return self.traits.costs.best_bucket(mode)
 
+    def _check_parameters(self, given: Mapping[str, Value]) -> tuple[dict[str, float | str], Tensor | None]:
+        """Every parameter as it is recorded, and what the model made of the pictures among them."""
+        one = picture_parameter(self.parameters)
+        pictures = given.get(one.name, "") if one is not None else ""
+        if one is None or (isinstance(pictures, str) and not pictures):
+            return check_parameters(self.card, self.parameters, given), None
+        if not isinstance(pictures, Embedded):
+            pictures = self.embed(one.name, pictures, given)
+        values = check_parameters(self.card, self.parameters, {**given, one.name: pictures.text})
+        return values, pictures.vector
+
     def _check_translation(self, images: Images, labels: Labels | None) -> Tensor:
-        if not self.traits.translates:
-            raise UsageError(f"{self.card.reference} makes images from nothing; it cannot translate.")
+        require_translator(self.card.family, self.card.reference)
         pixels = check_images(self.card, images)
         if labels is None and self.card.classes is not None:
             raise UsageError(f"{self.card.reference} has classes; say with labels what the images show.")

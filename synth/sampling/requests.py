@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import operator
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, get_args
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from synth.artifacts import ModelCard
 from synth.batch import Mode, Parameters
 from synth.errors import UsageError
-from synth.models.program import AnyParameter, Parameter, TextParameter
+from synth.models.program import AnyParameter, Parameter, PictureParameter, TextParameter
 from synth.randomness import MAX_INDEX
 from synth.sampling.generator import Images
 from synth.text import closest
@@ -46,7 +46,7 @@ def check_keys(card: ModelCard, count: int | None, start: int, mode: Mode) -> Te
 
 
 def check_parameters(
-    card: ModelCard, known: Sequence[AnyParameter], given: Parameters
+    card: ModelCard, known: Sequence[AnyParameter], given: Mapping[str, object]
 ) -> dict[str, float | str]:
     """A value for every parameter, the defaults filled in; raises UsageError."""
     by_name = {parameter.name: parameter for parameter in known}
@@ -57,11 +57,19 @@ def check_parameters(
                 f"Parameters: {', '.join(by_name) or 'none'}."
             )
     return {
-        name: _check_text(parameter, given.get(name, parameter.default))
-        if isinstance(parameter, TextParameter)
-        else _check_number(parameter, given.get(name, parameter.default))
+        name: _check_value(parameter, given.get(name, parameter.default))
         for name, parameter in by_name.items()
     }
+
+
+def _check_value(parameter: AnyParameter, value: object) -> float | str:
+    if isinstance(parameter, PictureParameter):
+        return str(value)  # what is recorded of pictures that were found good already
+    return (
+        _check_text(parameter, value)
+        if isinstance(parameter, TextParameter)
+        else _check_number(parameter, value)
+    )
 
 
 def read_parameters(known: Sequence[AnyParameter], texts: Parameters) -> dict[str, float | str]:

@@ -24,34 +24,50 @@ class Rows:
         index: int64 [N]; with the seed, the key of a sample.
         labels: int64 [N], or None for a model without classes.
         images: uint8 [N, C, H, W] to translate, or None to generate.
+        given: float32 [N, D], what the model made of the pictures that came with the requests, or None.
     """
 
     seed: Tensor
     index: Tensor
     labels: Tensor | None = None
     images: Tensor | None = None
+    given: Tensor | None = None
 
     @staticmethod
-    def of(seed: int, index: Tensor, labels: Tensor | None = None, images: Tensor | None = None) -> Rows:
-        """Rows that share a seed of 0 to 2**64 - 1."""
-        return Rows(torch.full_like(index, seed_word(seed)), index, labels, images)
+    def of(
+        seed: int,
+        index: Tensor,
+        labels: Tensor | None = None,
+        images: Tensor | None = None,
+        given: Tensor | None = None,
+    ) -> Rows:
+        """Rows that share a seed of 0 to 2**64 - 1, and ``given``, float32 [D]."""
+        shared = None if given is None else given.expand(len(index), -1)
+        return Rows(torch.full_like(index, seed_word(seed)), index, labels, images, shared)
 
     @staticmethod
     def join(parts: Sequence[Rows]) -> Rows:
-        """The rows of all parts, in order; one or more, all with labels or none, all with images or none."""
+        """The rows of all parts, in order; one or more, alike in which tensors they have."""
         if len(parts) == 1:
             return parts[0]
         labels = [part.labels for part in parts if part.labels is not None]
         images = [part.images for part in parts if part.images is not None]
+        given = [part.given for part in parts if part.given is not None]
         return Rows(
             torch.cat([part.seed for part in parts]),
             torch.cat([part.index for part in parts]),
             torch.cat(labels) if labels else None,
             torch.cat(images) if images else None,
+            torch.cat(given) if given else None,
         )
 
     def __len__(self) -> int:
         return len(self.index)
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Channels, height and width of the images; None without."""
+        return None if self.images is None else tuple(self.images.shape[1:])
 
     def __getitem__(self, rows: slice) -> Rows:
         return self._each(lambda tensor: tensor[rows])
@@ -73,6 +89,7 @@ class Rows:
             change(self.index),
             None if self.labels is None else change(self.labels),
             None if self.images is None else change(self.images),
+            None if self.given is None else change(self.given),
         )
 
 

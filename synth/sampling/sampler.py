@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,10 +14,9 @@ import synth
 from synth.artifacts import Artifact, Store
 from synth.batch import Batch, Mode, Parameters
 from synth.labels import Labels
-from synth.models.program import Translator
 from synth.sampling import tuning_cache
 from synth.sampling.device import device_name, resolve_device, resolve_precision, use_granted_threads
-from synth.sampling.generator import Images
+from synth.sampling.generator import Images, Value
 from synth.sampling.load import load_model
 from synth.sampling.planner import Planner, Traits
 from synth.sampling.prepare import prepare
@@ -98,7 +98,6 @@ class Sampler(Planner):
                 device=self.device.type,
                 precision=self.precision,
                 parameters=program.parameters,
-                translates=isinstance(program, Translator),
                 costs=self._core.costs,
             )
         return self._traits
@@ -151,12 +150,13 @@ class Sampler(Planner):
         seed: int = 0,
         start: int = 0,
         mode: Mode = "fast",
-        **parameters: float | str,
+        **parameters: Value,
     ) -> Batch:
         """One sample for each image: uint8, tensor [N, C, H, W] or numpy [N, H, W, C], of the model's shape.
 
-        ``labels`` say what the images show; models with classes need them. For the rest, and for what is
-        raised, see ``generate``.
+        ``labels`` say what the images show; models with classes need them. A parameter that takes pictures is
+        given one or a list of them, uint8, tensors [C, H, W] or arrays [H, W, C] of any size. For the rest,
+        and for what is raised, see ``generate``.
         """
         work = self.plan(
             None, labels=labels, seed=seed, start=start, mode=mode, images=images, parameters=parameters
@@ -183,6 +183,9 @@ class Sampler(Planner):
 
     def steps(self, parameters: Parameters) -> int:
         return self._core.program.steps(parameters)
+
+    def style(self, pictures: Sequence[np.ndarray], parameters: Parameters) -> Tensor:
+        return self._core.style(pictures, parameters)
 
     @property
     def memory_bytes(self) -> int:

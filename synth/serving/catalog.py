@@ -37,7 +37,7 @@ class Snapshot:
 
     def only_name(self) -> str:
         """The name that is meant where none is given; raises where there is none, or several."""
-        names = [name for name, versions in self.versions.items() if _generates(versions)]
+        names = [name for name, versions in self.versions.items() if _makes_images(versions)]
         if not names:
             raise NotFoundError(
                 "The store has no models yet. Make one: synth train vae --data fashion-mnist --name fashion"
@@ -111,10 +111,10 @@ class Catalog:
             return {}
 
 
-def _generates(versions: Mapping[int, Version]) -> bool:
-    """Whether a name may mean a generator: not where its latest version is another kind of model."""
+def _makes_images(versions: Mapping[int, Version]) -> bool:
+    """Whether a name may be asked for images: not where its latest version is another kind of model."""
     latest = versions[max(versions)].artifact
-    return latest is None or latest.generates
+    return latest is None or latest.makes_images
 
 
 def file_states(folder: Path) -> Files:

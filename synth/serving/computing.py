@@ -29,6 +29,7 @@ from synth.serving.messages import (
     Open,
     Opened,
     Run,
+    Style,
     Unknown,
     receive,
     send,
@@ -59,6 +60,8 @@ class Computer:
         try:
             if isinstance(message, Run):
                 return self._run(message)
+            if isinstance(message, Style):
+                return self._style(message)
             if isinstance(message, Open):
                 return self._open(message)
             assert isinstance(message, Close)
@@ -85,6 +88,14 @@ class Computer:
         rows = message.to_rows()
         pixels = sampler.run(rows, message.mode, message.parameters, wanted=self._wanted())
         return Made(pixels.numpy())
+
+    def _style(self, message: Style) -> Made | Unknown:
+        sampler = self._samplers.get(message.handle)
+        return (
+            Unknown()
+            if sampler is None
+            else Made(sampler.style(message.pictures, message.parameters).numpy())
+        )
 
     def _wanted(self) -> Wanted:
         first = True

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import numpy as np
 from torch import Tensor, from_numpy
 
 from synth.artifacts import Artifact
@@ -25,6 +26,7 @@ from synth.serving.messages import (
     Open,
     Opened,
     Run,
+    Style,
     Unknown,
 )
 
@@ -65,8 +67,8 @@ class Crew:
             raise
         return CrewSampler(artifact, self, message, opened)
 
-    def run(self, message: Run, opening: Open, wanted: Wanted | None) -> Tensor:
-        """uint8 [N, C, H, W], computed by the first process that is free.
+    def run(self, message: Run | Style, opening: Open, wanted: Wanted | None = None) -> Tensor:
+        """What is asked for in ``Made``, computed by the first process that is free.
 
         If that one dies, by another: the same keys make the same images. Raises DeviceError if that dies too.
         """
@@ -77,7 +79,7 @@ class Crew:
                 made = _or_device_error(lambda: self._run(member, message, opening, wanted))
         return from_numpy(made.pixels)
 
-    def _run(self, member: Member, message: Run, opening: Open, wanted: Wanted | None) -> Made:
+    def _run(self, member: Member, message: Run | Style, opening: Open, wanted: Wanted | None) -> Made:
         answer = member.ask(message, wanted)
         if isinstance(answer, Unknown):  # a process that has taken the place of another
             member.ask(opening)
@@ -135,6 +137,9 @@ class CrewSampler(Planner):
 
     def steps(self, parameters: Parameters) -> int:
         return self._outline.steps(parameters)
+
+    def style(self, pictures: Sequence[np.ndarray], parameters: Parameters) -> Tensor:
+        return self._crew.run(Style(self._opening.handle, pictures, parameters), self._opening)
 
     def close(self) -> None:
         self._crew.close(self._opening.handle)

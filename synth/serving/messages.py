@@ -6,6 +6,7 @@ Pickled, since both ends are one program and nobody else can write to the socket
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -61,25 +62,34 @@ class Run:
 
     handle: Handle
     rows: tuple[np.ndarray | None, ...]
-    """seed, index, labels and images of ``Rows``."""
+    """seed, index, labels, images and given of ``Rows``."""
     mode: Mode
     parameters: Parameters
 
     @staticmethod
     def of(handle: Handle, rows: Rows, mode: Mode, parameters: Parameters) -> Run:
         """The message for these rows."""
-        tensors = (rows.seed, rows.index, rows.labels, rows.images)
+        tensors = (rows.seed, rows.index, rows.labels, rows.images, rows.given)
         arrays = tuple(None if tensor is None else tensor.numpy() for tensor in tensors)
         return Run(handle, arrays, mode, parameters)
 
     def to_rows(self) -> Rows:
         """The rows."""
-        seed, index, labels, images = (
+        seed, index, labels, images, given = (
             None if array is None else torch.from_numpy(array) for array in self.rows
         )
         assert seed is not None
         assert index is not None
-        return Rows(seed, index, labels, images)
+        return Rows(seed, index, labels, images, given)
+
+
+@dataclass(frozen=True)
+class Style:
+    """Look at pictures, canonical pixels; answered with Made (of ``Planner.style``), Unknown or Failed."""
+
+    handle: Handle
+    pictures: Sequence[np.ndarray]
+    parameters: Parameters
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Made:
-    """uint8 [N, C, H, W]."""
+    """uint8 [N, C, H, W]; or float32 [D], of Style."""
 
     pixels: np.ndarray
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 
 from synth.artifacts import Entry
 from synth.errors import NotFoundError
-from synth.families import generates
-from synth.models.program import AnyParameter, TextParameter
+from synth.families import generates, makes_images, translates
+from synth.models.program import AnyParameter, PictureParameter, TextParameter
 from synth.serving.documentation import problems
 from synth.serving.registry import Registry
 from synth.serving.services import InjectedServices
@@ -39,21 +39,27 @@ class MetricValue(BaseModel):
 
 
 class ParameterInfo(BaseModel):
-    """A sampling parameter: a number from ``low`` to ``high``, or a text."""
+    """A sampling parameter: a number from ``low`` to ``high``, a text, or pictures, sent as files."""
 
     name: str
-    kind: Literal["number", "whole number", "text"]
+    kind: Literal["number", "whole number", "text", "pictures"]
     default: float | str
     low: float | None = None
     high: float | None = None
     choices: list[str] | None = Field(default=None, description="The only texts that there may be.")
     most_characters: int | None = None
+    most_pictures: int | None = None
     meaning: str
 
     @staticmethod
     def of(parameter: AnyParameter) -> ParameterInfo:
         """What is told of a parameter."""
         name, default, meaning = parameter.name, parameter.default, parameter.meaning
+        if isinstance(parameter, PictureParameter):
+            most = parameter.most
+            return ParameterInfo(
+                name=name, kind="pictures", default=default, most_pictures=most, meaning=meaning
+            )
         if isinstance(parameter, TextParameter):
             choices = None if parameter.choices is None else list(parameter.choices)
             return ParameterInfo(
@@ -84,6 +90,9 @@ class ModelVersion(BaseModel):
     memory_bytes: int | None = Field(default=None, description="Memory that it takes, if it is loaded.")
     requests: int = Field(description="That use it at this moment.")
     family: str | None = Field(default=None, examples=["vae"])
+    operations: list[Literal["generate", "translate"]] | None = Field(
+        default=None, description="generate: images from nothing. translate: images from images."
+    )
     image: ImageFormat | None = None
     classes: list[str] | None = Field(
         default=None, description="Class names in order of their numbers, if any."
@@ -152,7 +161,12 @@ def _model(registry: Registry, entries: list[Entry]) -> Model:
 
 
 def _can_serve(entry: Entry) -> bool:
-    return entry.error is None and entry.card is not None and generates(entry.card.family)
+    return entry.error is None and entry.card is not None and makes_images(entry.card.family)
+
+
+def _operations(family: str) -> list[str]:
+    able = {"generate": makes_images(family) and generates(family), "translate": translates(family)}
+    return [operation for operation, can in able.items() if can]
 
 
 def _fields(registry: Registry, entry: Entry) -> dict[str, Any]:
@@ -160,6 +174,7 @@ def _fields(registry: Registry, entry: Entry) -> dict[str, Any]:
     state = registry.state(entry)
     return {
         **known,
+        "operations": None if entry.card is None else _operations(entry.card.family),
         "reference": entry.reference,
         "name": entry.name,
         "version": entry.version,

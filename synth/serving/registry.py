@@ -107,7 +107,7 @@ class Registry:
         resident = self._loaded(wanted)
         while resident is None:  # it may be evicted again before its turn comes
             artifact = await asyncio.to_thread(self._catalog.find, wanted)
-            artifact.require_generator()
+            artifact.require_images()
             if self._residency.get(key_of(artifact)) is None:
                 await self._loader.load(artifact)
             resident = self._residency.get(key_of(artifact))
@@ -130,7 +130,7 @@ class Registry:
         wanted = self._parse(reference) or self._parse_anew(reference)
         serving = self._served(str(wanted))
         artifact = serving.artifact if serving is not None else self._catalog.find(wanted)
-        artifact.require_generator()
+        artifact.require_images()
         return artifact
 
     def entries(self, name: str | None = None) -> list[Entry]:
@@ -212,7 +212,7 @@ class Registry:
             self._retire(resident)
             return
         new = version.artifact
-        if new is None or not new.generates or moving in self._replacing:
+        if new is None or not new.makes_images or moving in self._replacing:
             return
         if key_of(new) != resident.key:
             self._replacing.add(moving)
@@ -268,7 +268,7 @@ class Registry:
     async def _warm_if_possible(self, name: str) -> None:
         version = self._catalog.snapshot.find(Reference.parse(name))
         artifact = None if version is None else version.artifact
-        if artifact is None or not artifact.generates or self._residency.peek(key_of(artifact)):
+        if artifact is None or not artifact.makes_images or self._residency.peek(key_of(artifact)):
             return
         loading = self._loader.load(artifact, keep=self._residency.residents())
         [outcome] = await asyncio.gather(loading, return_exceptions=True)

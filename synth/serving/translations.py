@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from synth.artifacts import Artifact
 from synth.errors import UsageError
-from synth.families import FAMILIES
+from synth.families import translates
 from synth.serving.delivery import Delivery, unless_gone
 from synth.serving.documentation import problems
 from synth.serving.generations import ANSWER
@@ -182,15 +182,11 @@ class _Translation(Delivery):
 
 async def _check_family(artifact: Artifact, registry: Registry) -> None:
     """Raise UsageError, which names those models that can, where a model cannot translate."""
-    if _translates(artifact.manifest.family):
+    if translates(artifact.manifest.family):
         return
     entries = await asyncio.to_thread(registry.entries)
-    able = [entry.reference for entry in entries if entry.card is not None and _translates(entry.card.family)]
+    able = [entry.reference for entry in entries if entry.card is not None and translates(entry.card.family)]
     raise UsageError(
         f"{artifact.manifest.reference} is a {artifact.manifest.family}: it makes images from nothing and "
         f"cannot translate. Models here that can: {some(able) if able else 'none'}."
     )
-
-
-def _translates(family: str) -> bool:
-    return family in FAMILIES and FAMILIES[family].translates

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
 from synth.artifacts import Entry
-from synth.families import generates
+from synth.families import generates, makes_images
 from synth.serving.services import InjectedServices
 
 router = APIRouter(include_in_schema=False)
@@ -27,7 +27,7 @@ pre {{ overflow-x: auto; padding: 1rem; background: #8882 }}</style>
 <h2>Models</h2>
 {models}
 <h2>Ask for images</h2>
-<pre>{command}</pre>
+{commands}
 <p>The same seed always gives the same images. <a href="/docs">All of the API</a></p>
 </html>
 """
@@ -35,17 +35,32 @@ pre {{ overflow-x: auto; padding: 1rem; background: #8882 }}</style>
 
 @router.get("/")
 async def welcome(request: Request, services: InjectedServices) -> HTMLResponse:
-    """The models, and a command that asks for images."""
+    """The models, and commands that ask for images."""
     entries = await asyncio.to_thread(services.registry.entries)
-    available = [entry for entry in entries if entry.card is not None and generates(entry.card.family)]
-    body = json.dumps(
-        {"model": available[-1].name if available else "NAME", "count": 16, "seed": 7, "format": "tar"}
-    )
-    command = (
-        f"curl {request.url_for('generate')} \\\n"
-        f"  -H 'Content-Type: application/json' \\\n  -d '{body}' -o images.tar"
-    )
-    return HTMLResponse(_PAGE.format(models=_models(entries), command=escape(command, quote=False)))
+    commands = "\n".join(f"<pre>{escape(one, quote=False)}</pre>" for one in _commands(request, entries))
+    return HTMLResponse(_PAGE.format(models=_models(entries), commands=commands))
+
+
+def _commands(request: Request, entries: list[Entry]) -> list[str]:
+    """For what the newest models can: images from nothing, unless all need images, and images from images."""
+    known = [entry for entry in entries if entry.card is not None and makes_images(entry.card.family)]
+    makers = [entry.name for entry in known if entry.card is not None and generates(entry.card.family)]
+    translators = [entry.name for entry in known if entry.name not in makers]
+    commands = []
+    if makers or not translators:
+        body = json.dumps(
+            {"model": makers[-1] if makers else "NAME", "count": 16, "seed": 7, "format": "tar"}
+        )
+        commands.append(
+            f"curl {request.url_for('generate')} \\\n"
+            f"  -H 'Content-Type: application/json' \\\n  -d '{body}' -o images.tar"
+        )
+    if translators:
+        commands.append(
+            f"curl {request.url_for('translate')} \\\n"
+            f"  -F model={translators[-1]} -F images=@photo.png -F seed=7 -o translated.png"
+        )
+    return commands
 
 
 def _models(entries: list[Entry]) -> str:
@@ -60,4 +75,5 @@ def _line(entry: Entry) -> str:
     card = entry.card
     kind = "grey" if card.image.channels == 1 else "RGB"
     classes = f"; classes: {', '.join(card.classes)}" if card.classes else ""
-    return f"{card.reference}: {card.family}, {card.image.height} x {card.image.width}, {kind}{classes}"
+    does = "" if generates(card.family) or not makes_images(card.family) else ", makes images from images"
+    return f"{card.reference}: {card.family}, {card.image.height} x {card.image.width}, {kind}{does}{classes}"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from synth.data.grid import grid
 from synth.families import get_family
-from synth.models.program import Program
+from synth.models.program import FromNothing, Program
 from synth.sampling.execution import to_uint8
 from synth.sampling.noise import draw_noise
 
@@ -36,6 +36,7 @@ def samples(module: FamilyModule, index: Tensor, labels: Tensor | None) -> Tenso
     """uint8 [N, C, H, W] on the CPU: what the averaged weights make of these keys and labels, int64 [N]."""
     program: Program = get_family(module.family).load("program")(module.average)
     parameters = {parameter.name: parameter.default for parameter in program.parameters}
+    assert isinstance(program, FromNothing), f"{module.family} shows translations instead"
     with module.autocast():
         state = program.begin(draw_noise(program.noise, _SEED, index), labels, parameters)
         for i in range(program.steps(parameters)):

@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from synth.artifacts import Store
 from synth.data import open_source
 from synth.data.writers import read_manifest
 from synth.errors import LabelError, NotFoundError, UsageError
-from synth.jobs.bodies import TranslateBody
+from synth.jobs.bodies import GenerateBody, TranslateBody
+from synth.jobs.evaluate_body import EvaluateBody
 from synth.serving.archive import DatasetArchive
+from tests import translators
 
 
 @pytest.fixture
@@ -136,3 +139,17 @@ def test_paths_and_addresses_are_no_data_sets():
     for data in ("../secret", "https://evil.example/x.npz", "digits:/etc/passwd", "file.npz:test"):
         with pytest.raises(ValidationError, match="no built-in data set"):
             TranslateBody.model_validate({"kind": "translate", "model": "toys", "data": data})
+
+
+def test_jobs_that_need_images_from_nothing_refuse_a_model_that_only_translates(home_queue, tmp_path):
+    with translators.known():
+        store = Store(tmp_path / "store")
+        translators.publish(store)
+        for body in (
+            GenerateBody(kind="generate", model="tint", count=2),
+            EvaluateBody(kind="evaluate", model="tint", real="digits"),
+        ):
+            with pytest.raises(UsageError, match="Use synth translate tint@1"):
+                body.pin(store, home_queue)
+        translate = TranslateBody(kind="translate", model="tint", data="digits")
+        assert translate.pin(store, home_queue)["model"] == "tint@1"

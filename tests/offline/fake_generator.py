@@ -22,6 +22,7 @@ class FakeCard:
     classes: tuple[str, ...] | None
     reference: str = "pets@2"
     digest: str = "cd" * 32
+    family: str = "vae"
 
 
 class FakeGenerator:

@@ -26,6 +26,11 @@ def data_folder() -> Path:
     return home() / "data"
 
 
+def weights_folder() -> Path:
+    """Weights of networks from elsewhere, which are looked for here before they are downloaded."""
+    return home() / "weights"
+
+
 def cache_folder() -> Path:
     """What can be made again, and files of running processes; it may be deleted when none runs."""
     return home() / "cache"

@@ -33,6 +33,8 @@ class Family:
     module: str | None
     from_nothing: bool = True
     """Whether its program, if it has one, begins samples from nothing; one that does not is a translator."""
+    takes_target: bool = False
+    """Whether it learns from two sources: from images, and from those of a domain that they are to get to."""
 
     def load(self, part: str) -> Any:
         """Import one part: ``network``, ``program`` (of a generator), ``recipe`` or ``module``.
@@ -100,6 +102,26 @@ FAMILIES: dict[str, Family] = {
             program="synth.models.gan:GANProgram",
             recipe="synth.training.gan:GANRecipe",
             module="synth.training.gan:GANModule",
+        ),
+        Family(
+            name="cut",
+            summary="translator from one domain to another, unpaired, held to its content by contrast",
+            network="synth.models.cut:Cut",
+            program="synth.models.cut:CutProgram",
+            recipe="synth.training.cut:CutRecipe",
+            module="synth.training.cut:CutModule",
+            from_nothing=False,
+            takes_target=True,
+        ),
+        Family(
+            name="cyclegan",
+            summary="translator between two domains, unpaired, in both directions, each undone by the other",
+            network="synth.models.cyclegan:CycleGAN",
+            program="synth.models.cyclegan:CycleGANProgram",
+            recipe="synth.training.cyclegan:CycleGANRecipe",
+            module="synth.training.cyclegan:CycleGANModule",
+            from_nothing=False,
+            takes_target=True,
         ),
         Family(
             name="diffusers",

@@ -41,6 +41,8 @@ class Tiny:
         "vae": {"widths": [8, 8], "blocks": 1, "latent": 4, "components": 2},
         "flow": {"widths": [8, 8], "blocks": 1, "patch": 2, "attention": False, "student_steps": 1},
         "gan": {"widths": [8, 8], "expansion": 1, "group_width": 8, "latent": 4, "watch_images": 32},
+        "cut": {"width": 4, "downs": 1, "blocks": 1, "judge_width": 4, "patches": 16},
+        "cyclegan": {"width": 4, "downs": 1, "blocks": 1, "judge_width": 4, "pool": 20},
         "encoder": {"stem": 4, "widths": [8, 8], "blocks": 1, "projection": 8},
         "classifier": {"width": 8, "most": 8, "blocks": 1, "features": 8, "domain_hidden": 8},
     }

@@ -8,6 +8,7 @@ from synth.artifacts.manifest import ImageInfo as ImageInfo
 from synth.artifacts.manifest import Manifest as Manifest
 from synth.artifacts.manifest import Metric as Metric
 from synth.artifacts.manifest import Origin as Origin
+from synth.artifacts.manifest import TargetInfo as TargetInfo
 from synth.artifacts.reference import check_name as check_name
 from synth.artifacts.store import Entry as Entry
 from synth.artifacts.store import Store as Store

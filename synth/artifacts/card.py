@@ -141,6 +141,13 @@ def data(manifest: Manifest) -> list[str]:
         "evaluation on them is found out.",
         "",
     ]
+    if training.target is not None:
+        lines += [
+            f"It leads to the domain of {plural(training.target.images, 'image')} from "
+            f"`{_plain(training.target.source)}`: mean per channel {_numbers(training.target.pixel_mean)}, "
+            f"standard deviation {_numbers(training.target.pixel_std)}. The ids are those of both.",
+            "",
+        ]
     if manifest.origin is not None:
         lines += [
             f"Training started from the weights of `{manifest.origin.reference}` (digest "

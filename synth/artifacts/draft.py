@@ -22,6 +22,7 @@ from synth.artifacts.manifest import (
     Metric,
     Origin,
     StatisticsInfo,
+    TargetInfo,
     TrainingInfo,
     WeightsInfo,
     generator_digest,
@@ -60,16 +61,19 @@ class Draft:
     images_seen: int
     seconds: float
     ids: Sequence[str]
-    """Content hash (SHA-256, hexadecimal) of each training image."""
+    """Content hash (SHA-256, hexadecimal) of each training image, of both domains where there are two."""
     class_counts: Sequence[int] | None
     """Training images of each class; None where there are no classes."""
     pixel_mean: Sequence[float]
     """For each channel over the training images, 0 to 1; so is ``pixel_std``."""
     pixel_std: Sequence[float]
+    target: TargetInfo | None = None
+    """The second domain of a translator."""
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     preview: Image | None = None
     statistics: Mapping[str, Any] | None = None
-    """Plain JSON values: what the training images look like, see ``synth.evaluation.reference``."""
+    """Plain JSON values: what the training images look like, see ``synth.evaluation.reference``; of two
+    domains, those of the second, which is what the model makes."""
     origin: Origin | None = None
     """The model whose weights the training started from."""
     earlier_ids: TrainingIds = field(default_factory=lambda: TrainingIds.of(()))
@@ -150,6 +154,7 @@ class Draft:
                 class_counts=None if self.class_counts is None else list(self.class_counts),
                 pixel_mean=list(self.pixel_mean),
                 pixel_std=list(self.pixel_std),
+                target=_plain_target(self.target),
             ),
             metrics=dict(self.metrics),
             statistics=_statistics_info(payload),
@@ -158,6 +163,13 @@ class Draft:
             libraries=_libraries(self.made_with),
             created=datetime.now(UTC).replace(microsecond=0),
         )
+
+
+def _plain_target(target: TargetInfo | None) -> TargetInfo | None:
+    """With a source that is text: a path may hold bytes that are none."""
+    if target is None:
+        return None
+    return target.model_copy(update={"source": target.source.encode(errors="replace").decode()})
 
 
 def _statistics_info(payload: Mapping[str, bytes]) -> StatisticsInfo | None:

@@ -49,6 +49,17 @@ class WeightsInfo(FileInfo):
     """Number of trained values in the network."""
 
 
+class TargetInfo(_Record):
+    """The images of the domain that a translator has learnt the way to."""
+
+    source: str
+    """As the user wrote it."""
+    images: int = Field(ge=0)
+    pixel_mean: list[float]
+    """Mean per channel over these images, 0 to 1."""
+    pixel_std: list[float]
+
+
 class TrainingInfo(_Record):
     """What the generator was trained on, and how far."""
 
@@ -59,12 +70,14 @@ class TrainingInfo(_Record):
     seconds: float
     ids_file: FileName = "training_ids.safetensors"
     ids_sha256: Sha256
-    """Digest of the file with the ids of all training images."""
+    """Digest of the file with the ids of all training images, of both domains where there are two."""
     class_counts: list[int] | None = None
     """Training images per class; what labels="any" is drawn in proportion to."""
     pixel_mean: list[float]
     """Mean per channel over the training images, 0 to 1."""
     pixel_std: list[float]
+    target: TargetInfo | None = None
+    """Of a translator between two domains; all else here is of the first one."""
 
 
 class Origin(_Record):

@@ -30,6 +30,12 @@ def train(
         str | None,
         typer.Option("--data", metavar="SOURCE", help="Folder, .npz file or built-in name of real images."),
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target", metavar="SOURCE", help="Of translators: the images that those of --data become like."
+        ),
+    ] = None,
     size: Annotated[
         str | None, typer.Option("--size", help="Pixels, or HEIGHTxWIDTH. Default: the images' own size.")
     ] = None,
@@ -124,6 +130,7 @@ def train(
             source,
             recipe,
             name=name,
+            target=target or record.get("target_location"),
             store=None if folder is None else Store(Path(folder)),
             resume=True if resume else False if fresh else None,
             device=device or record.get("device", "auto"),

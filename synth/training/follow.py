@@ -18,11 +18,12 @@ import torch
 from synth.errors import ResumeError, SynthError
 from synth.families import get_family
 from synth.training.batches import KeyedBatches
+from synth.training.domains import read_domains
 from synth.training.pace import Pace
-from synth.training.parts import split
-from synth.training.preparing import build_module, read_images, restore
+from synth.training.parts import split_domains
+from synth.training.preparing import build_module, restore
 from synth.training.recipe import make_recipe
-from synth.training.runs import Run, data_digest
+from synth.training.runs import Run
 from synth.training.team import Team
 from synth.training.trainer import run_trainer
 
@@ -43,19 +44,22 @@ def follow(plan: dict[str, Any], team: Team) -> None:
     run = Run(Path(plan["run"]))
     record = run.record()
     recipe = make_recipe(get_family(record["family"]).load("recipe"), record["recipe"])
-    images = read_images(record["location"], recipe, skip_unreadable=record["skip_unreadable"])
-    if data_digest(images) != record["data"]:
-        raise ResumeError(f"The images in {record['location']} have changed since the training began.")
-    module = build_module(record["family"], recipe, images)
+    source, target = record["location"], record.get("target_location")
+    images = read_domains(source, target, recipe, skip_unreadable=record["skip_unreadable"])
+    if images.digest != record["data"]:
+        also = "" if target is None else f", or those in {target},"
+        raise ResumeError(f"The images in {source}{also} have changed since the training began.")
+    domains = split_domains(images.source, images.target, recipe.validation)
+    module = build_module(record["family"], recipe, domains)
     budget, saved = restore(run, module)
-    parts = split(images, recipe.validation)
-    module.prepare(parts.training, parts.validation)
+    module.prepare(domains.source.training, domains.source.validation)
     batches = KeyedBatches(
-        parts.training,
+        domains.source.training,
         recipe.batch_size,
         recipe.seed,
         budget.images_seen,
         team.share(recipe.batch_size),
+        None if domains.target is None else domains.target.training,
     )
     run_trainer(module, batches, Pace(budget, saved, team), recipe, torch.device(plan["device"]), team)
 

@@ -33,7 +33,7 @@ def memory_exceeded(
 
 
 def _first(batches: KeyedBatches, size: int) -> TrainingBatch:
-    return next(iter(KeyedBatches(batches.images, size, batches.seed, 0)))
+    return next(iter(KeyedBatches(batches.images, size, batches.seed, 0, target=batches.target)))
 
 
 def _fits(module: FamilyModule, batch: TrainingBatch, device: torch.device) -> bool:
@@ -52,7 +52,7 @@ def _fits(module: FamilyModule, batch: TrainingBatch, device: torch.device) -> b
 
 
 def _step(module: FamilyModule, batch: TrainingBatch, device: torch.device) -> None:
-    images = batch.images.to(device).to(torch.float32) / 127.5 - 1.0
+    images = batch.floats.to(device)
     labels = None if batch.labels is None else batch.labels.to(device)
     with module.autocast():
         loss, _ = module.loss(images, labels, batch.position.to(device))

@@ -20,6 +20,7 @@ from synth.families import get_family
 from synth.models.program import ImageShape, NetworkConfig
 from synth.sampling.device import DTYPES
 from synth.training.batches import TrainingBatch
+from synth.training.parts import Domains
 from synth.training.preview import preview
 from synth.training.recipe import Recipe
 
@@ -57,7 +58,13 @@ class FamilyModule(lightning.LightningModule):
     def loss(
         self, images: Tensor, labels: Tensor | None, position: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of a batch, and figures to log. ``images`` are float32 [B, C, H, W] in [-1, 1]."""
+        """Loss of a batch, and figures to log. ``images`` are float32 [B, C, H, W] in [-1, 1].
+
+        Where a family learns from two domains they are [2 B, C, H, W]: B images, and then B of the target.
+        """
+
+    def meet(self, domains: Domains) -> None:
+        """Called once after the module is built, of a resumed run too, with all images that there are."""
 
     def prepare(self, training: ImageSet, validation: ImageSet) -> None:
         """Called once before the first step, of a resumed run too, with the images that there are."""
@@ -90,8 +97,7 @@ class FamilyModule(lightning.LightningModule):
         return {}
 
     def training_step(self, batch: TrainingBatch, _: int) -> Tensor:
-        images = batch.images.to(torch.float32) / 127.5 - 1.0
-        loss, figures = self.loss(images, batch.labels, batch.position)
+        loss, figures = self.loss(batch.floats, batch.labels, batch.position)
         self.figures = {name: value.detach() for name, value in {"loss": loss, **figures}.items()}
         return loss
 

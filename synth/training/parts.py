@@ -20,6 +20,28 @@ class Parts(NamedTuple):
     measured_on: str
 
 
+class Domains(NamedTuple):
+    """What a training has: the parts of its images and, for a translator, those of the domain to get to."""
+
+    source: Parts
+    target: Parts | None = None
+
+    @property
+    def fewest(self) -> int:
+        """Training images of the smaller domain."""
+        return min(len(parts.training) for parts in self if parts is not None)
+
+    @property
+    def training_ids(self) -> tuple[str, ...]:
+        """The content hashes of all images that are trained on, of both domains."""
+        return self.source.training.ids + (() if self.target is None else self.target.training.ids)
+
+
+def split_domains(images: ImageSet, target: ImageSet | None, share: float) -> Domains:
+    """Keep ``share`` of each domain back, see ``split``."""
+    return Domains(split(images, share), None if target is None else split(target, share))
+
+
 def split(images: ImageSet, share: float) -> Parts:
     """Keep ``share`` of the images back, by content hash, but no class as a whole."""
     labels = None if images.labels is None else images.labels.numpy()

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from synth.artifacts import Artifact, Store
-from synth.data import ImageSet
 from synth.errors import ConfigError, NotFoundError, ResumeError
 from synth.text import plural, some
+from synth.training.domains import Images
 from synth.training.recipe import Recipe, check_resumable, make_recipe
 from synth.training.reporter import Reporter
-from synth.training.runs import Run, all_runs, data_digest
+from synth.training.runs import Run, all_runs
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class Wanted:
 
     family: str
     recipe: Recipe
-    images: ImageSet
+    images: Images
     digest: str
-    """Of the images, see ``data_digest``."""
+    """Of the images."""
 
     @staticmethod
-    def of(family: str, recipe: Recipe, images: ImageSet) -> Wanted:
-        return Wanted(family, recipe, images, data_digest(images))
+    def of(family: str, recipe: Recipe, images: Images) -> Wanted:
+        return Wanted(family, recipe, images, images.digest)
 
     def differences(self, record: Mapping[str, Any]) -> list[str]:
         """``what: then -> now`` for all in which the run of this record differs, lengths too."""
@@ -56,14 +56,22 @@ class Wanted:
                 "start a new run with --fresh."
             )
         if record["data"] != self.digest:
+            there = self.images.source.source
+            if self.images.target is not None:
+                there += f" and {self.images.target.source}"
             raise ResumeError(
-                f"The images in {self.images.source} are not those that {run.path} was started with "
+                f"The images in {there} are not those that {run.path} was started with "
                 f"({self._other_images(record)}). Restore them, or start a new run with --fresh."
             )
         return stored
 
     def _other_images(self, record: Mapping[str, Any]) -> str:
-        return f"{plural(record['images'], 'image')} then, {len(self.images):,} now"
+        own = f"{plural(record['images'], 'image')} then, {len(self.images.source):,} now"
+        if self.images.target is None:
+            return own
+        return (
+            f"{own}; of the target {record.get('target_images', 0):,} then, {len(self.images.target):,} now"
+        )
 
 
 def unfinished_run(name: str, wanted: Wanted, runs: Path | None, tell: Reporter) -> Run | None:

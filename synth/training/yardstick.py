@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from synth.artifacts import Metric
 from synth.data import ImageSet
 from synth.evaluation import open_extractor
 from synth.evaluation.figures import Figure
@@ -30,6 +32,27 @@ Features = Callable[[Tensor], Tensor]
 """uint8 [N, C, H, W] to float32 [N, D] on the CPU."""
 
 
+class Measured(NamedTuple):
+    """What the weights of a module are worth.
+
+    ``shortfall``: by how much they miss what must hold whatever the figure is; 0 where nothing is missed.
+    ``metrics``: what else was found, by name.
+    """
+
+    figure: Figure
+    shortfall: float = 0.0
+    metrics: Mapping[str, Metric] = {}
+
+
+class AnyYardstick(Protocol):
+    """What weights are compared by; ``how`` says in words what is compared."""
+
+    how: str
+
+    def measure(self, module: FamilyModule) -> Measured:
+        """Of the averaged weights; the less the figure, the better."""
+
+
 class Yardstick:
     """The kernel distance of samples from validation images, always from the same keys.
 
@@ -44,7 +67,7 @@ class Yardstick:
         """What is compared, in words."""
         self._real, self._labels = self._features(chosen.images), chosen.labels
 
-    def measure(self, module: FamilyModule) -> Figure:
+    def measure(self, module: FamilyModule) -> Measured:
         """Of as many samples as validation images, with the same labels; needs 10 of them."""
         made = []
         for index in torch.split(torch.arange(len(self._real), device=module.device), _CHUNK):
@@ -52,7 +75,7 @@ class Yardstick:
             if module.classes and self._labels is not None:
                 labels = self._labels.to(module.device)[index]
             made.append(samples(module, index, labels))
-        return kernel_distance(self._real, self._features(torch.cat(made)))
+        return Measured(kernel_distance(self._real, self._features(torch.cat(made))))
 
 
 def _features(training: ImageSet, recipe: Recipe, device: torch.device) -> tuple[str, Features]:

@@ -73,6 +73,12 @@ class Tiny:
             np.savez(path, images=images)
         return path
 
+    def target_of(self, source: Path) -> Path:
+        """Beside the source, another domain of as many images of that shape, without labels."""
+        count, height, width, channels = np.load(source)["images"].shape
+        path = source.with_name(f"target-of-{source.name}")
+        return self.source(path, count=count, size=(height, width), channels=channels, classes=0, seed=1_000)
+
     def recipe(self, family: str = "vae", **changes: Any) -> Any:
         """Six steps of 16 images, in float32."""
         values = {"batch_size": 16, "images_seen": 96, "precision": "32", **self.SETTINGS[family], **changes}
@@ -116,6 +122,8 @@ class Tiny:
         from synth.training import fit
 
         recipe = options.pop("recipe", None) or self.recipe(family)
+        if get_family(family).takes_target:
+            options.setdefault("target", self.target_of(Path(source)))
         return fit(family, source, recipe, name=name, **{"device": "cpu", "save_seconds": 0.0, **options})
 
 

@@ -32,21 +32,12 @@ STRENGTH = Parameter(
 )
 
 
-class Blur(nn.Module):
+def blur(x: Tensor, padding: Literal["reflect", "replicate"] = "reflect") -> Tensor:
     """[N, C, H, W] under (1 2 1) / 4 along both sides, edges extended."""
-
-    kernel: Tensor
-
-    def __init__(self, padding: Literal["reflect", "replicate"] = "reflect") -> None:
-        super().__init__()
-        self.padding = padding
-        line = torch.tensor([0.25, 0.5, 0.25])
-        self.register_buffer("kernel", torch.outer(line, line)[None, None], persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        channels = x.shape[1]
-        kernel = self.kernel.to(x.dtype).expand(channels, 1, 3, 3)
-        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode=self.padding), kernel, groups=channels)
+    line = x.new_full((3,), 0.25)
+    line[1:2] = 0.5
+    kernel = torch.outer(line, line).expand(x.shape[1], 1, 3, 3)
+    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode=padding), kernel, groups=x.shape[1])
 
 
 class Down(nn.Module):
@@ -54,11 +45,10 @@ class Down(nn.Module):
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self.blur = Blur()
         self.conv = nn.Conv2d(channels, width, 3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.pad(self.blur(x), (1, 0, 1, 0), mode="reflect")
+        x = F.pad(blur(x), (1, 0, 1, 0), mode="reflect")
         return F.relu(normalised(self.conv(x)))
 
 
@@ -68,11 +58,10 @@ class Up(nn.Module):
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         self.conv = nn.ConvTranspose2d(channels, width, 3, stride=2, padding=1, output_padding=1)
-        self.blur = Blur("replicate")
 
     def forward(self, x: Tensor) -> Tensor:
         # The blur fills the zeros between known pixels, and leaves a quarter of the size: norms do not mind.
-        return F.relu(normalised(self.blur(self.conv(x))))
+        return F.relu(normalised(blur(self.conv(x), "replicate")))
 
 
 class ResidualBlock(nn.Module):
@@ -173,7 +162,6 @@ class PatchJudge(nn.Module):
         widths = [width * min(2**step, 8) for step in range(layers + 1)]
         self.enter = nn.Conv2d(channels, widths[0], 4, padding=1)
         self.convs = nn.ModuleList(nn.Conv2d(one, other, 4, padding=1) for one, other in pairwise(widths))
-        self.blur = Blur()
         self.leave = nn.Conv2d(widths[-1], 1, 4, padding=1)
         initialise(self)
 
@@ -188,7 +176,7 @@ class PatchJudge(nn.Module):
 
     def _halved(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
         """The convolution with a stride of 2, of ``x`` without what the coarser grid could not show."""
-        return F.conv2d(self.blur(x), conv.weight, conv.bias, stride=2, padding=1)
+        return F.conv2d(blur(x), conv.weight, conv.bias, stride=2, padding=1)
 
 
 def normalised(x: Tensor) -> Tensor:

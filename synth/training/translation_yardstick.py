@@ -102,8 +102,8 @@ class _Way:
         self._gap = kernel_distance(self._real, features(self.images))
         self._what = f"{len(chosen)} {before.measured_on}"
         self.how = (
-            f"translations of {len(chosen)} {before.measured_on} and {len(other)} of the target, in the features "
-            "of an untrained network"
+            f"translations of {len(chosen)} {before.measured_on} and {len(other)} of the target, in the "
+            "features of an untrained network"
         )
         self._classifier = None
         if SourceClassifier.can_tell(before.training):

@@ -74,7 +74,7 @@ class UnpairedModule(TranslatorModule):
             "width": self.recipe.width,
             "downs": downs_for(self.image) if downs is None else downs,
             "blocks": self.recipe.blocks,
-            "grey": list(self.recipe.grey or (False, False)),
+            "grey": [True, True] if self.image.channels == 1 else list(self.recipe.grey or (False, False)),
         }
 
     def new_judge(self) -> PatchJudge:

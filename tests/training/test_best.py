@@ -13,22 +13,23 @@ from synth.training.best import Best
 from synth.training.parts import split
 from synth.training.runs import new_run
 from synth.training.vae import VAEModule
-from synth.training.yardstick import Yardstick
+from synth.training.yardstick import Measured, Yardstick
 
 
 class Script:
-    """A yardstick that reads its figures from a list."""
+    """A yardstick that reads its figures from a list, and by how much each misses what must be."""
 
     how = "by the script"
 
-    def __init__(self, *values: float | None) -> None:
-        self.values = list(values)
+    def __init__(self, *values: float | None, shortfalls: tuple[float, ...] = ()) -> None:
+        self.values, self.shortfalls = list(values), list(shortfalls)
 
     def measure(self, module):
         value = self.values.pop(0)
         if value is None:
-            return NotMeasured(reason="too few")
-        return Estimate(value=value, low=value - 0.1, high=value + 0.1)
+            return Measured(NotMeasured(reason="too few"))
+        figure = Estimate(value=value, low=value - 0.1, high=value + 0.1)
+        return Measured(figure, self.shortfalls.pop(0) if self.shortfalls else 0.0)
 
 
 @pytest.fixture
@@ -82,6 +83,23 @@ def test_what_was_reached_after_the_saved_state_does_not_count(module, tmp_path)
     assert Best(run, Script(0.6), 10).choose(module, 40)[0] == 40
 
 
+@pytest.mark.parametrize(
+    ("values", "shortfalls", "reached"),
+    [
+        ((0.5, 0.1, 0.05), (0.0, 0.2, 0.2), 10),  # the only ones that miss nothing
+        ((0.5, 0.1, 0.55), (0.0, 0.2, 0.0), 30),  # as good as those within chance, and the last
+        ((0.5, 0.1, 0.05), (0.1, 0.2, 0.3), 10),  # those that miss least
+    ],
+)
+def test_what_must_be_goes_before_the_figure(module, tmp_path, values, shortfalls, reached):
+    best = Best(new_run("toy", tmp_path), Script(*values, shortfalls=shortfalls), 0)
+    for seen in (10, 20):
+        fill(module, seen)
+        best.look(module, seen)
+    fill(module, 30)
+    assert best.choose(module, 30)[0] == reached == first(module)
+
+
 def test_with_too_few_images_the_last_weights_are_published_without_a_figure(module, tmp_path):
     best = Best(new_run("toy", tmp_path), Script(None, None), 0)
     assert best.look(module, 20) == {}
@@ -101,7 +119,7 @@ def test_the_yardstick_tells_real_images_from_noise(tiny, tmp_path, monkeypatch,
             return images[index]
 
         monkeypatch.setattr("synth.training.yardstick.samples", samples)
-        return yardstick.measure(module)
+        return yardstick.measure(module).figure
 
     real = figure(load_images(open_source(other)).images)
     noise = figure(torch.randint(0, 256, parts.validation.images.shape, dtype=torch.uint8))

@@ -51,8 +51,8 @@ def test_all_weights_are_taken_where_nothing_differs(tiny, trained):
 
 def test_rows_of_classes_go_by_name_and_new_ones_start_fresh(tiny, trained):
     artifact = trained
-    if artifact.manifest.family == "encoder":
-        pytest.skip("an encoder knows no classes")
+    if artifact.manifest.family == "encoder" or artifact.card.classes is None:
+        pytest.skip("encoders and translators know no classes")
     module = build(tiny, artifact.manifest.family, 3)
     before = {name: weight.clone() for name, weight in module.network.state_dict().items()}
     told = start_from(module, artifact, ("other", "kind1", "kind0"))

@@ -159,9 +159,10 @@ def structure_similarity(before: Tensor, after: Tensor) -> Tensor:
     """
     first, second = _structure(before), _structure(after)
     product = (first * second).sum(dim=(1, 2, 3))
-    size = first.square().sum(dim=(1, 2, 3)).sqrt() * second.square().sum(dim=(1, 2, 3)).sqrt()
-    # Without any edge before or after there is nothing that could have moved.
-    return torch.where(size > 0, product / size.clamp(min=1e-12), 1.0).clamp(0.0, 1.0)
+    one, other = (field.square().sum(dim=(1, 2, 3)).sqrt() for field in (first, second))
+    # Without any edge before and after there is nothing that could have moved.
+    cosine = product / (one * other).clamp(min=1e-12)
+    return torch.where((one == 0) & (other == 0), 1.0, cosine).clamp(0.0, 1.0)
 
 
 def _structure(images: Tensor) -> Tensor:

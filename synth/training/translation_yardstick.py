@@ -17,11 +17,10 @@ from synth.training.module import FamilyModule
 from synth.training.parts import Domains, Parts
 from synth.training.preservation import SourceClassifier, luma_of, structure_similarity
 from synth.training.recipe import Recipe
+from synth.training.translation_guards import PRESERVED
 from synth.training.translator import TranslatorModule
 from synth.training.yardstick import MOST_IMAGES, Features, Measured
 
-PRESERVED = 0.95
-"""Share of labels that a translation must keep for its weights to be preferred by closeness alone."""
 _INVERTED = -0.3
 """Correlation of brightness before and after, below which light and dark count as exchanged."""
 

@@ -17,6 +17,7 @@ from synth.data.grid import grid
 from synth.families import get_family
 from synth.sampling.execution import to_uint8
 from synth.sampling.noise import draw_noise
+from synth.training import translation_guards as guards
 from synth.training.domains import Images, are_grey
 from synth.training.module import FamilyModule
 from synth.training.parts import Domains, Parts
@@ -102,6 +103,9 @@ class TranslatorModule(FamilyModule):
 
     def complete(self, images: ImageSet, limit: int | None = None) -> None:
         """Nothing: all of a translator is learnt."""
+
+    def warnings(self, metrics: Mapping[str, Metric]) -> list[str]:
+        return guards.warnings(metrics)
 
     def measure(self, images: ImageSet, kind: str) -> Mapping[str, Metric]:
         """Nothing on its own: what translations are worth is told from both domains, see the yardstick."""

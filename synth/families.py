@@ -165,6 +165,21 @@ def get_family(name: str) -> Family:
         ) from None
 
 
+def check_target(name: str, *, given: bool) -> None:
+    """Raise ConfigError where a family needs a target to train and has none, or has one and takes none."""
+    takes = get_family(name).takes_target
+    if takes and not given:
+        raise ConfigError(
+            f"{name} learns the way from one domain to another. Say with a target (--target SOURCE) what "
+            "images are to become like; the data (--data) are those to begin with."
+        )
+    if given and not takes:
+        able = ", ".join(other for other, family in FAMILIES.items() if family.takes_target)
+        raise ConfigError(
+            f"{name} learns from its data (--data) alone; leave the target out, or train one of: {able}."
+        )
+
+
 def makes_images(name: str) -> bool:
     """Whether models of that family make images; a family that this version does not know may."""
     return name not in FAMILIES or FAMILIES[name].makes_images

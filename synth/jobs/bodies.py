@@ -14,7 +14,7 @@ from synth.data import BUILTINS, builtin_count
 from synth.data.encode import QUALITY, Encoding
 from synth.data.writers.formats import get_format
 from synth.errors import LabelError, SynthError, UsageError
-from synth.families import get_family, require_generator, require_translator
+from synth.families import check_target, get_family, require_generator, require_translator
 from synth.fields import Integer, LabelsField, Number, ParametersField, RequestBody
 from synth.jobs.kinds import DATASET_KINDS
 from synth.jobs.queue import Queue
@@ -195,6 +195,13 @@ class TrainBody(SourceBody):
     kind: Literal["train"]
     family: StrictStr = Field(examples=["vae"])
     name: StrictStr = Field(description="Of the model in the store; a new version of it is published.")
+    target: StrictStr | None = Field(
+        default=None,
+        description="Of translators, which need it: the built-in data set that images are to become like.",
+    )
+    target_dataset: Annotated[StrictStr, Field(pattern=ID_PATTERN)] | None = Field(
+        default=None, description="Id of a job, instead of target: take the data set that it made."
+    )
     images_seen: Integer | None = Field(default=None, ge=1, description="Length of the training in images.")
     minutes: Number | None = Field(
         default=None, gt=0, description="Length of the training by the clock, instead of images_seen."
@@ -215,6 +222,21 @@ class TrainBody(SourceBody):
             return value
         except SynthError as error:
             raise ValueError(str(error)) from None
+
+    @field_validator("target")
+    @classmethod
+    def _built_in_target(cls, value: str | None) -> str | None:
+        return value if value is None else check_built_in(value)
+
+    @model_validator(mode="after")
+    def _target_where_needed(self) -> Self:
+        if self.target is not None and self.target_dataset is not None:
+            raise ValueError("Set either target or target_dataset, not both")
+        try:
+            check_target(self.family, given=(self.target or self.target_dataset) is not None)
+        except SynthError as error:
+            raise ValueError(str(error)) from None
+        return self
 
     @field_validator("settings")
     @classmethod
@@ -238,6 +260,8 @@ class TrainBody(SourceBody):
 
     def pin(self, store: Store, queue: Queue) -> dict[str, Any]:
         self.pin_source(queue)
+        if self.target_dataset is not None:
+            readable(self.target_dataset, queue)
         return {}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from synth.data.writers import read_manifest
 from synth.errors import NotFoundError
-from synth.jobs.bodies import SourceBody
+from synth.jobs.bodies import SourceBody, TrainBody
 from synth.jobs.folder import JobFolder
 from synth.jobs.task import Task
 
@@ -17,6 +17,11 @@ def input_of(task: Task, body: SourceBody) -> str | Path:
         assert body.data is not None
         return body.data
     return made_by(task, body.dataset)
+
+
+def target_of(task: Task, body: TrainBody) -> str | Path | None:
+    """The same for the target of a training, None where it has none."""
+    return body.target if body.target_dataset is None else made_by(task, body.target_dataset)
 
 
 def made_by(task: Task, id: str) -> Path:

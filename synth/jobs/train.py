@@ -12,7 +12,7 @@ from synth.artifacts.files import replace_file, storage_errors
 from synth.errors import ResumeError
 from synth.families import get_family
 from synth.jobs.bodies import TrainBody
-from synth.jobs.inputs import input_of
+from synth.jobs.inputs import input_of, target_of
 from synth.jobs.task import Task
 from synth.training import Recipe, fit
 from synth.training.recipe import make_recipe
@@ -28,6 +28,7 @@ def run(task: Task) -> dict[str, Any]:
         input_of(task, body),
         recipe,
         name=body.name,
+        target=target_of(task, body),
         store=Store(settings.store),
         runs=task.folder.runs,
         resume=_begun(task, body.name),

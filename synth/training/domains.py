@@ -10,8 +10,7 @@ from torch import Tensor
 
 from synth.data import LARGEST_OWN_SIDE, ImageSet, load_images, open_source
 from synth.data.scratch import chunk_of, widened
-from synth.errors import ConfigError, SourceError
-from synth.families import FAMILIES, get_family
+from synth.errors import SourceError
 from synth.home import cache_folder
 from synth.text import plural
 from synth.training.recipe import Recipe
@@ -45,19 +44,6 @@ class Images:
     def counts(self) -> tuple[int, ...]:
         """How many there are of each."""
         return (len(self.source), *([] if self.target is None else [len(self.target)]))
-
-
-def check_target(family: str, target: object) -> None:
-    """Raise ConfigError where a family needs a target and has none, or has one and takes none."""
-    takes = get_family(family).takes_target
-    if takes and target is None:
-        raise ConfigError(
-            f"{family} learns the way from one domain to another. Say with --target SOURCE what images are "
-            "to become like; --data are those to begin with."
-        )
-    if not takes and target is not None:
-        able = ", ".join(name for name, each in FAMILIES.items() if each.takes_target)
-        raise ConfigError(f"{family} learns from --data alone; leave --target out, or train one of: {able}.")
 
 
 def read_domains(

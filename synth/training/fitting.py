@@ -11,11 +11,12 @@ from synth.artifacts import Artifact, Draft, ImageInfo, Metric, Store, TargetInf
 from synth.data import ImageSet
 from synth.data.locations import absolute_spec
 from synth.evaluation.reference import Reference
+from synth.families import check_target
 from synth.sampling import resolve_device, resolve_precision
 from synth.text import plural
 from synth.training.batches import KeyedBatches
 from synth.training.budget import Budget
-from synth.training.domains import check_target, read_domains
+from synth.training.domains import read_domains
 from synth.training.log import RunLog
 from synth.training.loop import Interruption, Loop
 from synth.training.module import FamilyModule
@@ -85,7 +86,7 @@ def fit(
     tell = reporter or Silent()
     store = store or Store()
     check_name(name)
-    check_target(family, target)
+    check_target(family, given=target is not None)
     computing = resolve_device(device)
     recipe = recipe.model_copy(update={"precision": resolve_precision(recipe.precision, computing)})
     images = read_domains(source, target, recipe, skip_unreadable=skip_unreadable)

@@ -25,8 +25,8 @@ _INVERSION = stream_id("training/preservation/inversion")
 _LARGEST_SIDE = 64
 """Pixels a side that the classifier looks at; larger images are reduced."""
 _SMALLEST_SIDE = 4
-_PIXELS = 200_000 * 28 * 28
-"""Seen in its training: about half a minute of two CPU cores."""
+_IMAGES, _PIXELS = 200_000, 200_000 * 28 * 28
+"""Seen in its training at the most: about half a minute of two CPU cores."""
 _SHARE_OF_IMAGES, _MINUTES = 0.5, 8.0
 """A run of fewer images, or of fewer minutes, trains it on fewer images."""
 
@@ -57,7 +57,7 @@ class SourceClassifier:
         classes = len(training.classes or ())
         images = _reduced(training.images)
         pixels = images[0, 0].numel()
-        seen = share * _PIXELS / pixels * min(1.0, (recipe.minutes or _MINUTES) / _MINUTES)
+        seen = share * min(_IMAGES, _PIXELS / pixels) * min(1.0, (recipe.minutes or _MINUTES) / _MINUTES)
         if recipe.images_seen is not None:
             seen = min(seen, _SHARE_OF_IMAGES * recipe.images_seen)
         self._network = train_classifier(

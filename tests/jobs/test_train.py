@@ -7,10 +7,12 @@ import signal
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 import synth.training.loop
 import synth.training.observer
 from synth.artifacts import Store
+from synth.jobs.bodies import TrainBody
 from synth.jobs.train import _Reporter
 
 
@@ -100,3 +102,30 @@ def test_a_recipe_that_cannot_be_fails_the_job_with_what_is_wrong(train, work, h
     error = home_queue.get("mine").error
     assert error["code"] == "invalid-configuration"
     assert "no setting 'batch_sise' (did you mean 'batch_size'?)" in error["detail"]
+
+
+def test_a_translator_is_trained_on_two_sources(tiny, put, work, tmp_path):
+    models = Store(tmp_path / "models")
+    settings = {"batch_size": 8, "precision": "32", **tiny.SETTINGS["cut"]}
+    body = {"family": "cut", "data": "digits", "target": "digits:test", "images_seen": 16}
+    put("pair", kind="train", name="pair", settings=settings, **body)
+    work(store=models.root)
+    training = models.open("pair").manifest.training
+    assert (training.source, training.target.source) == ("digits", "digits:test")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"family": "cut"}, r"cut learns the way from one domain to another. Say with a target"),
+        ({"family": "vae", "target": "digits:test"}, r"vae learns from its data"),
+        ({"family": "cut", "target": "/etc"}, r"no built-in data set of that name"),
+        (
+            {"family": "cut", "target": "digits:test", "target_dataset": "a"},
+            r"either target or target_dataset",
+        ),
+    ],
+)
+def test_a_target_that_is_missing_or_too_many_is_refused_when_the_job_is_asked_for(body, message):
+    with pytest.raises(ValidationError, match=message):
+        TrainBody.model_validate({"kind": "train", "name": "pair", "data": "digits", **body})

@@ -124,6 +124,16 @@ FAMILIES: dict[str, Family] = {
             takes_target=True,
         ),
         Family(
+            name="style",
+            summary="neural style augmentation: images in the random, or given, styles of a collection",
+            network="synth.models.style:StyleNetwork",
+            program="synth.models.style:StyleProgram",
+            recipe="synth.training.style_recipe:StyleRecipe",
+            module="synth.training.style:StyleModule",
+            from_nothing=False,
+            takes_target=True,
+        ),
+        Family(
             name="diffusers",
             summary="pipelines of diffusers that were trained elsewhere: synth models import",
             network="synth.models.pipeline:Pipeline",

@@ -43,6 +43,7 @@ class Tiny:
         "gan": {"widths": [8, 8], "expansion": 1, "group_width": 8, "latent": 4, "watch_images": 32},
         "cut": {"width": 4, "downs": 1, "blocks": 1, "judge_width": 4, "patches": 16},
         "cyclegan": {"width": 4, "downs": 1, "blocks": 1, "judge_width": 4, "pool": 20},
+        "style": {"predictor": [4], "widths": [4, 6], "blocks": 1, "embedding": 4, "features": "trained"},
         "encoder": {"stem": 4, "widths": [8, 8], "blocks": 1, "projection": 8},
         "classifier": {"width": 8, "most": 8, "blocks": 1, "features": 8, "domain_hidden": 8},
     }

@@ -185,10 +185,16 @@ class StyleNetwork(nn.Module):
         self.distribution = StyleDistribution(self.embedding)
 
     def forward(self, content: Tensor, style: Tensor) -> Tensor:
-        """Images [N, C, H, W] in [-1, 1]: each content in the style of its embedding, [N, D]."""
+        """Images [N, C, H, W] in [-1, 1]: each content in the style of its embedding, [N, D].
+
+        Sides that cannot be halved are extended by reflection meanwhile.
+        """
+        height, width = content.shape[2:]
+        missing = (0, -width % self.multiple, 0, -height % self.multiple)
+        whole = F.pad(content, missing, mode="reflect") if any(missing) else content
         scales, shifts = self.modulation(style).chunk(2, dim=1)
-        image: Tensor = self.transfer(content, 1.0 + scales, shifts)
-        return image
+        image: Tensor = self.transfer(whole, 1.0 + scales, shifts)
+        return image[:, :, :height, :width]
 
     @property
     def context(self) -> int:
@@ -235,6 +241,8 @@ class StyleProgram:
     def begin_from(
         self, images: Tensor, noise: Mapping[str, Tensor], labels: Tensor | None, parameters: Values
     ) -> State:
+        # In one memory layout whatever they came in, for sums depend on it in the last place.
+        images = images.clone(memory_format=torch.channels_last)
         given = parameters.get("style")
         if isinstance(given, Tensor):
             style = given

@@ -63,7 +63,7 @@ class Best:
                 }
                 replace_file(self._file, save(weights, {"best": note}))
             self._kept = found
-        return {"validation/kernel_distance": found.figure.value, **figures}
+        return {f"validation/{self._yardstick.name}": found.figure.value, **figures}
 
     def choose(self, module: FamilyModule, images_seen: int) -> tuple[int, dict[str, Metric]]:
         """Give ``module.average`` the weights to publish; when they were reached, and their figures.
@@ -80,11 +80,11 @@ class Best:
             chosen = self._kept
             module.go_back(load(self._file.read_bytes()))
             measured = self._yardstick.measure(module) if measured.metrics else measured
-        how = f"{self._yardstick.how}; unbiased, all pairs"
+        how = self._yardstick.how
         if chosen is not last:
             how += f"; after {chosen.images_seen:,} images, better than {last.figure.value:.3g} at the end"
         distance = Metric(value=chosen.figure.value, how=how)
-        return chosen.images_seen, {"kernel_distance": distance, **measured.metrics}
+        return chosen.images_seen, {self._yardstick.name: distance, **measured.metrics}
 
     def _read(self) -> Candidate | None:
         """What an earlier part of the run has kept; a file that cannot be read is none."""

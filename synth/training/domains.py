@@ -20,7 +20,8 @@ from synth.training.runs import data_digest
 
 @dataclass(frozen=True)
 class Images:
-    """All images of a training; those of ``target`` have the channels and the size of the others."""
+    """All images of a training; those of ``target`` have the channels of the others, and the size that the
+    recipe wants, which mostly is theirs."""
 
     source: ImageSet
     target: ImageSet | None = None
@@ -56,11 +57,15 @@ def read_domains(
     Raises:
         SourceError: domains of unlike sizes while the recipe sets none, or that hold the same images.
     """
-    first = _read(source, recipe, skip_unreadable)
+    first = _read(source, recipe, skip_unreadable, recipe.size)
     if target is None:
         return Images(with_labels(first, recipe))
-    second = _read(target, recipe, skip_unreadable)
-    _check_sizes(first, second)
+    if recipe.pairs_target:
+        second = _read(target, recipe, skip_unreadable, recipe.size)
+        _check_sizes(first, second)
+    else:
+        height, width = first.images.shape[2:]
+        second = _read(target, recipe, skip_unreadable, recipe.target_size((height, width)))
     second = _check_apart(first, second)
     if first.images.shape[1] != second.images.shape[1]:
         first, second = _in_colour(first), _in_colour(second)
@@ -74,10 +79,12 @@ def are_grey(images: Tensor) -> bool:
     return all(bool((part == part[:, :1]).all()) for part in parts)
 
 
-def _read(source: str | Path, recipe: Recipe, skip_unreadable: bool) -> ImageSet:
+def _read(
+    source: str | Path, recipe: Recipe, skip_unreadable: bool, size: tuple[int, int] | None
+) -> ImageSet:
     return load_images(
         open_source(source, skip_unreadable=skip_unreadable),
-        size=recipe.size,
+        size=size,
         channels=recipe.channels,
         largest_own_side=LARGEST_OWN_SIDE,
         scratch=cache_folder(),

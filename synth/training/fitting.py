@@ -25,7 +25,7 @@ from synth.training.parts import Domains, pixel_statistics, split_domains
 from synth.training.preparing import build_module, restore
 from synth.training.recipe import Recipe
 from synth.training.reporter import Reporter, Silent
-from synth.training.requirements import check_count, with_fitting_batch
+from synth.training.requirements import check_count, check_targets, with_fitting_batch
 from synth.training.resuming import Wanted, finished_artifact, tell_of_unfinished, unfinished_run
 from synth.training.runs import Run, latest_run, new_run
 from synth.training.team import check_devices, gathered
@@ -88,15 +88,15 @@ def fit(
     check_name(name)
     check_target(family, given=target is not None)
     computing = resolve_device(device)
-    recipe = recipe.model_copy(update={"precision": resolve_precision(recipe.precision, computing)})
+    recipe = recipe.settled().model_copy(update={"precision": resolve_precision(recipe.precision, computing)})
     images = read_domains(source, target, recipe, skip_unreadable=skip_unreadable)
     for note in images.notes:
         tell.note(note)
-    for each in (images.source, images.target):
-        if each is not None:
-            check_count(each, recipe, tell)
+    check_count(images.source, recipe, tell)
+    if images.target is not None:
+        check_targets(images.target, recipe, tell)
     domains = split_domains(images.source, images.target, recipe.validation)
-    recipe = with_domains(with_fitting_batch(recipe, domains.fewest, tell), images)
+    recipe = with_domains(with_fitting_batch(recipe, domains.fewest(recipe), tell), images)
     check_devices(device, computing, devices, recipe.batch_size)
     wanted = Wanted.of(family, recipe, images)
     if resume is None:
@@ -161,7 +161,7 @@ def _train(
     save_seconds: float,
     tell: Reporter,
 ) -> Artifact:
-    parts, target = domains
+    parts = domains.source
     budget, saved = restore(run, module)
     if saved is not None:
         tell.note(f"Resuming {run.path} after {budget.images_seen:,} images.")
@@ -178,7 +178,7 @@ def _train(
                     recipe.seed,
                     budget.images_seen,
                     team.share(recipe.batch_size),
-                    None if target is None else target.training,
+                    domains.paired(recipe),
                 )
                 run_trainer(module, batches, loop, recipe, device, team)
         with interruption.at_once(budget.images_seen):

@@ -59,7 +59,7 @@ def follow(plan: dict[str, Any], team: Team) -> None:
         recipe.seed,
         budget.images_seen,
         team.share(recipe.batch_size),
-        None if domains.target is None else domains.target.training,
+        domains.paired(recipe),
     )
     run_trainer(module, batches, Pace(budget, saved, team), recipe, torch.device(plan["device"]), team)
 

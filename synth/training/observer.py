@@ -20,7 +20,6 @@ from synth.training.parts import Domains
 from synth.training.preview import MOST_ROWS
 from synth.training.reporter import Reporter
 from synth.training.runs import Run
-from synth.training.translation_yardstick import TranslationYardstick
 from synth.training.translator import TranslatorModule
 from synth.training.yardstick import AnyYardstick, Yardstick
 
@@ -52,7 +51,7 @@ class Observer:
         if isinstance(module, GeneratorModule):
             yardstick = Yardstick(parts, budget.recipe, device)
         elif isinstance(module, TranslatorModule):
-            yardstick = TranslationYardstick(domains, budget.recipe, device, module)
+            yardstick = module.yardstick(domains, device)
         self._best = None if yardstick is None else Best(run, yardstick, budget.images_seen)
         self._ahead = [share for share in _SHARES if share > budget.progress]
 

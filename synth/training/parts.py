@@ -10,6 +10,7 @@ from torch import Tensor
 
 from synth.data import ImageSet, split_by_hash
 from synth.data.scratch import chunk_of
+from synth.training.recipe import Recipe
 
 
 class Parts(NamedTuple):
@@ -26,10 +27,15 @@ class Domains(NamedTuple):
     source: Parts
     target: Parts | None = None
 
-    @property
-    def fewest(self) -> int:
-        """Training images of the smaller domain."""
-        return min(len(parts.training) for parts in self if parts is not None)
+    def paired(self, recipe: Recipe) -> ImageSet | None:
+        """Training images of the target that go into each batch, where there are any."""
+        return None if self.target is None or not recipe.pairs_target else self.target.training
+
+    def fewest(self, recipe: Recipe) -> int:
+        """Training images of the smaller of those that go into each batch."""
+        paired = self.paired(recipe)
+        own = len(self.source.training)
+        return own if paired is None else min(own, len(paired))
 
     @property
     def training_ids(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from synth.data import ImageSet
 from synth.evaluation.statistics import LUMA
-from synth.evaluation.utility import predict_classifier, train_classifier
+from synth.evaluation.utility import Augment, predict_classifier, train_classifier
 from synth.randomness import stream_id, uniforms
 from synth.training.recipe import Recipe
 
@@ -45,13 +45,13 @@ class SourceClassifier:
     """Tells the classes of a domain, in whatever style."""
 
     def __init__(
-        self, training: ImageSet, recipe: Recipe, device: torch.device, *, share: float, inverted: bool
+        self, training: ImageSet, recipe: Recipe, device: torch.device, *, share: float, augment: Augment
     ) -> None:
         """
         Args:
             training: images with labels; see ``can_tell``.
             share: of the usual length of its training.
-            inverted: whether it is to look through an exchange of light and dark.
+            augment: what it is to look through: ``changed``, ``inverted_too``, or more than that.
         """
         assert training.labels is not None
         classes = len(training.classes or ())
@@ -67,7 +67,7 @@ class SourceClassifier:
             seed=recipe.seed,
             images_seen=max(1, int(seen)),
             device=str(device),
-            augment=inverted_too if inverted else changed,
+            augment=augment,
         )
 
     @staticmethod

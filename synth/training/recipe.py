@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -34,6 +34,12 @@ class Recipe(BaseModel):
     """Fewer images are refused."""
     enough_images: ClassVar[int] = 1_000
     """Fewer images are trained on with a warning."""
+    pairs_target: ClassVar[bool] = True
+    """Whether each batch holds as many images of the target; otherwise the module takes them by itself, and
+    these say how many there have to be, when they are few, and why."""
+    least_targets: ClassVar[int] = MINIMUM_IMAGES
+    enough_targets: ClassVar[int] = MINIMUM_IMAGES
+    targets_hint: ClassVar[str] = ""
     needs_labels: ClassVar[bool] = False
     """Images without labels are refused."""
     few_images_hint: ClassVar[str] = (
@@ -83,6 +89,14 @@ class Recipe(BaseModel):
         """Whether somebody has set it, to another value than the preset's; otherwise it is a default."""
         preset = self.presets.get(self.preset, {})
         return name in self.model_fields_set and (name not in preset or getattr(self, name) != preset[name])
+
+    def target_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of a target's images, where the others are of ``size``."""
+        return size
+
+    def settled(self) -> Self:
+        """With what it leaves to the machine decided, so that a run can be made again, and gone on with."""
+        return self
 
     @model_validator(mode="before")
     @classmethod

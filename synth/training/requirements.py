@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from synth.data import ImageSet, require_images
-from synth.errors import ConfigError, LabelError
+from synth.errors import ConfigError, LabelError, SourceError
 from synth.text import plural
 from synth.training.recipe import Recipe
 from synth.training.reporter import Reporter
@@ -45,6 +45,19 @@ def check_count(images: ImageSet, recipe: Recipe, tell: Reporter) -> None:
             f"family may learn them by heart. {recipe.few_images_hint} Look for near-copies of training "
             "images before you use the samples."
         )
+
+
+def check_targets(images: ImageSet, recipe: Recipe, tell: Reporter) -> None:
+    """The same for the images of a target."""
+    if recipe.pairs_target:
+        check_count(images, recipe, tell)
+    elif len(images) < recipe.least_targets:
+        raise SourceError(
+            f"{images.source} holds {plural(len(images), 'image')}, and --target must hold at least "
+            f"{recipe.least_targets}: {recipe.targets_hint} Add more, or name a larger source."
+        )
+    elif len(images) < recipe.enough_targets:
+        tell.note(f"{plural(len(images), 'image')} in {images.source} are few: {recipe.targets_hint}")
 
 
 def with_fitting_batch(recipe: Recipe, training: int, tell: Reporter) -> Recipe:

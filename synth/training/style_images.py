@@ -20,6 +20,8 @@ _DRAWS = 12
 _EXCHANGES = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 _CONTRAST = math.log(2.0)
 """Most by which contrast is multiplied or divided, as a logarithm."""
+_LEAST_DEVIATION, _MOST_LIFT = 0.3, 6.0
+"""Standard deviation that a piece has at least, in [-1, 1], if that takes no more than such a factor."""
 _BRIGHTNESS = 0.4
 """Most by which an image in [-1, 1] becomes brighter or darker."""
 
@@ -40,7 +42,7 @@ def style_pieces(
     draws = uniforms(seed, position, stream, _DRAWS)
     chosen = (draws[:, 0] * len(pictures)).long()
     picked = pictures[chosen.to(pictures.device)].to(position.device).float() / 127.5 - 1.0
-    return _vary(_cut(picked, size, draws), vary, draws)
+    return _vary(_contrasted(_cut(picked, size, draws)), vary, draws)
 
 
 def varied(images: Tensor, vary: float, *, seed: int, position: Tensor, stream: int) -> Tensor:
@@ -71,6 +73,14 @@ def _cut(pictures: Tensor, size: tuple[int, int], draws: Tensor) -> Tensor:
     grid = F.affine_grid(rows, shape, align_corners=False)
     cut = F.grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return F.avg_pool2d(cut, finer) if finer > 1 else cut
+
+
+def _contrasted(pieces: Tensor) -> Tensor:
+    """Pieces that are all but flat with more contrast: in their style nothing could be seen."""
+    mean = pieces.mean(dim=(1, 2, 3), keepdim=True)
+    deviation = pieces.std(dim=(1, 2, 3), keepdim=True, correction=0)
+    factor = (_LEAST_DEVIATION / deviation.clamp(min=1e-3)).clamp(1.0, _MOST_LIFT)
+    return (mean + (pieces - mean) * factor).clamp(-1.0, 1.0)
 
 
 def _vary(pieces: Tensor, vary: float, draws: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+_VISIBLE = 0.25
 _MOST_PLACES = 196
 """Places of a map that similarities are taken between; a larger map is pooled."""
 
@@ -82,6 +83,33 @@ def feature_loss(made: Sequence[Tensor], content: Sequence[Tensor]) -> Tensor:
     for ours, theirs in zip(made, content, strict=True):
         total = total + (ours.float() - theirs.float()).square().mean(dim=(1, 2, 3))
     return total / len(made)
+
+
+def pallor(made: Tensor, content: Tensor) -> Tensor:
+    """Per image: by what share its contrast falls short of what can be seen; float32 [N], 0 to 1.
+
+    Features tell the places of things however faint they are, and eyes and other networks do not. What can be
+    seen is a standard deviation of 0.25 in [-1, 1], or half of the content's, if that is less.
+    """
+    deviation, wanted = _deviation(made), (0.5 * _deviation(content)).clamp(max=_VISIBLE)
+    return F.relu(1.0 - deviation / wanted.clamp(min=1e-3))
+
+
+def drawn_from(embeddings: Tensor, draws: Tensor) -> Tensor:
+    """Float32 [M, D]: from the normal distribution with mean and covariance of [N, D], by normals [M, N].
+
+    Gradients stop here.
+    """
+    given = embeddings.detach()
+    mean = given.mean(dim=0)
+    drawn: Tensor = mean + draws.to(given) @ (given - mean) / len(given) ** 0.5
+    return drawn
+
+
+def _deviation(images: Tensor) -> Tensor:
+    """Over all places of each image and then over its channels; float32 [N], never 0."""
+    variance: Tensor = images.float().var(dim=(2, 3), correction=0).mean(dim=1)
+    return torch.sqrt(variance + 1e-6)
 
 
 def _moments(maps: Tensor) -> tuple[Tensor, Tensor]:

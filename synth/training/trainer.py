@@ -42,6 +42,8 @@ def run_trainer(
         # Lightning advises worker processes; the images lie decoded in memory.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+        # Frozen networks that others are judged by are meant to be.
+        warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
         # Lightning's own use of torch's internals; nothing a user of synth could change.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
         trainer = lightning.Trainer(

@@ -15,7 +15,13 @@ from synth.evaluation.figures import Estimate, Figure
 from synth.evaluation.metrics import kernel_distance
 from synth.training.module import FamilyModule
 from synth.training.parts import Domains, Parts
-from synth.training.preservation import SourceClassifier, luma_of, structure_similarity
+from synth.training.preservation import (
+    SourceClassifier,
+    changed,
+    inverted_too,
+    luma_of,
+    structure_similarity,
+)
 from synth.training.recipe import Recipe
 from synth.training.translation_guards import PRESERVED
 from synth.training.translator import TranslatorModule
@@ -47,6 +53,8 @@ class TranslationYardstick:
     The distance is taken in the features of an untrained network (Ulyanov et al., "Deep image prior", shows
     what these hold): a trained one, which looks through style, could not tell how close two styles are.
     """
+
+    name = "kernel_distance"
 
     def __init__(
         self, domains: Domains, recipe: Recipe, device: torch.device, module: TranslatorModule
@@ -102,13 +110,17 @@ class _Way:
         self._what = f"{len(chosen)} {before.measured_on}"
         self.how = (
             f"translations of {len(chosen)} {before.measured_on} and {len(other)} of the target, in the "
-            "features of an untrained network"
+            "features of an untrained network; unbiased, all pairs"
         )
         self._classifier = None
         if SourceClassifier.can_tell(before.training):
             dark = [float(luma_of(images).mean()) < 0.5 for images in (self.images, other.images)]
             self._classifier = SourceClassifier(
-                before.training, recipe, device, share=share, inverted=dark[0] != dark[1]
+                before.training,
+                recipe,
+                device,
+                share=share,
+                augment=changed if dark[0] == dark[1] else inverted_too,
             )
             self._opinion = self._classifier.of(self.images)
             assert chosen.labels is not None

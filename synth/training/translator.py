@@ -22,6 +22,7 @@ from synth.training.domains import Images, are_grey
 from synth.training.module import FamilyModule
 from synth.training.parts import Domains, Parts
 from synth.training.recipe import Recipe
+from synth.training.yardstick import AnyYardstick
 
 _SHOWN = 10
 """Images of each domain in a picture."""
@@ -54,13 +55,18 @@ class TranslatorModule(FamilyModule):
         directions: what a request may ask for, the default first; one of them where there is no such choice.
     """
 
-    recipe: TranslatorRecipe
     directions: ClassVar[tuple[str, ...]] = ("a_to_b",)
 
     def meet(self, domains: Domains) -> None:
         """Take the images to show: the first of each domain that are not trained on."""
         assert domains.target is not None
         self.shown = tuple(_first(parts) for parts in domains)
+
+    def yardstick(self, domains: Domains, device: torch.device) -> AnyYardstick:
+        """What the averaged weights are compared by during the run."""
+        from synth.training.translation_yardstick import TranslationYardstick
+
+        return TranslationYardstick(domains, self.recipe, device, self)
 
     @property
     @abstractmethod
@@ -76,13 +82,18 @@ class TranslatorModule(FamilyModule):
         columns = max(len(row) for row in rows)
         return grid(torch.cat([_filled(row, columns) for row in rows]), columns)
 
-    def translate(self, images: Tensor, direction: str = "a_to_b") -> Tensor:
-        """uint8 [N, C, H, W] to the same on the CPU: what the averaged weights make by default."""
+    def translate(self, images: Tensor, direction: str = "a_to_b", start: int = 0) -> Tensor:
+        """uint8 [N, C, H, W] to the same on the CPU: what the averaged weights make by default.
+
+        ``start`` is the index of the first image, in the keys of what is random.
+        """
         size = max(1, _CHUNK_VALUES // max(images[:1].numel(), 1))
         parts = [
             self._translated(part, index, direction)
             for part, index in zip(
-                torch.split(images, size), torch.split(torch.arange(len(images)), size), strict=True
+                torch.split(images, size),
+                torch.split(torch.arange(start, start + len(images)), size),
+                strict=True,
             )
         ]
         return torch.cat(parts)

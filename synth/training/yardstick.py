@@ -45,8 +45,9 @@ class Measured(NamedTuple):
 
 
 class AnyYardstick(Protocol):
-    """What weights are compared by; ``how`` says in words what is compared."""
+    """What weights are compared by: the name of its figure, and ``how`` in words."""
 
+    name: str
     how: str
 
     def measure(self, module: FamilyModule) -> Measured:
@@ -60,10 +61,15 @@ class Yardstick:
     tell apart, those of an untrained network (Ulyanov et al., "Deep image prior", shows what these hold).
     """
 
+    name = "kernel_distance"
+
     def __init__(self, parts: Parts, recipe: Recipe, device: torch.device) -> None:
         name, self._features = _features(parts.training, recipe, device)
         chosen = parts.validation.subset(range(min(len(parts.validation), MOST_IMAGES)))
-        self.how = f"as many samples and {len(chosen)} {parts.measured_on}, in the features of {name}"
+        self.how = (
+            f"as many samples and {len(chosen)} {parts.measured_on}, in the features of {name}; unbiased, "
+            "all pairs"
+        )
         """What is compared, in words."""
         self._real, self._labels = self._features(chosen.images), chosen.labels
 

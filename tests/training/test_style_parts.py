@@ -16,7 +16,14 @@ from synth.models.program import ImageShape
 from synth.training.normal import fit_normal
 from synth.training.style_features import open_features, settle, teach
 from synth.training.style_images import style_pieces
-from synth.training.style_losses import Units, feature_loss, moment_loss, similarity_loss
+from synth.training.style_losses import (
+    Units,
+    drawn_from,
+    feature_loss,
+    moment_loss,
+    pallor,
+    similarity_loss,
+)
 
 WEIGHTS = Path("/work/shared/data/weights-features/efficientnet-lite0-57934424.pth")
 
@@ -167,3 +174,21 @@ def test_taught_features_know_the_classes_of_the_content(tiny, tmp_path):
     teach(features, content, styles, seed=0, images_seen=8_000)
     assert told_apart() > 0.95
     assert all(not weight.requires_grad for weight in features.parameters())
+
+
+def test_an_image_that_is_too_pale_to_be_seen_has_lost_its_content():
+    content = torch.rand(3, 1, 8, 8) * 2 - 1
+    faint = torch.stack([content[0], 0.1 * content[1], torch.zeros(1, 8, 8)])
+    lost = pallor(faint, content)
+    assert lost[0] == 0.0
+    assert 0.5 < lost[1] < lost[2]
+    assert lost[2] > 0.99
+
+
+def test_random_styles_of_a_step_are_like_the_others():
+    torch.manual_seed(0)
+    embeddings = (torch.randn(50, 3) * torch.tensor([1.0, 5.0, 0.1]) + 2.0).requires_grad_()
+    drawn = drawn_from(embeddings, torch.randn(4_000, 50))
+    assert not drawn.requires_grad
+    torch.testing.assert_close(drawn.mean(dim=0), embeddings.mean(dim=0), atol=0.3, rtol=0.1)
+    torch.testing.assert_close(drawn.std(dim=0), embeddings.std(dim=0), atol=0.0, rtol=0.1)

@@ -169,7 +169,7 @@ def test_domains_are_split_each_by_itself(tiny, source, other):
     recipe = tiny.recipe(FAMILY)
     images = read_domains(source, other, recipe, skip_unreadable=False)
     domains = split_domains(images.source, images.target, 0.2)
-    assert domains.fewest == len(domains.target.training)
+    assert domains.fewest(recipe) == len(domains.target.training)
     for parts, count in zip(domains, images.counts, strict=True):
         assert len(parts.training) + len(parts.validation) == count
         assert not set(parts.training.ids) & set(parts.validation.ids)

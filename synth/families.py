@@ -35,6 +35,8 @@ class Family:
     """Whether its program, if it has one, begins samples from nothing; one that does not is a translator."""
     takes_target: bool = False
     """Whether it learns from two sources: from images, and from those of a domain that they are to get to."""
+    target_optional: bool = False
+    """Whether it learns from one source, too."""
 
     def load(self, part: str) -> Any:
         """Import one part: ``network``, ``program`` (of a generator), ``recipe`` or ``module``.
@@ -59,6 +61,11 @@ class Family:
     def trains(self) -> bool:
         """Whether ``synth train`` makes models of it."""
         return self.recipe is not None
+
+    @property
+    def needs_target(self) -> bool:
+        """Whether it learns from two sources alone."""
+        return self.takes_target and not self.target_optional
 
     @property
     def makes_images(self) -> bool:
@@ -156,6 +163,8 @@ FAMILIES: dict[str, Family] = {
             program=None,
             recipe="synth.training.classifier:ClassifierRecipe",
             module="synth.training.classifier:ClassifierModule",
+            takes_target=True,
+            target_optional=True,
         ),
     )
 }
@@ -177,14 +186,14 @@ def get_family(name: str) -> Family:
 
 def check_target(name: str, *, given: bool) -> None:
     """Raise ConfigError where a family needs a target to train and has none, or has one and takes none."""
-    takes = get_family(name).takes_target
-    if takes and not given:
+    family = get_family(name)
+    if family.needs_target and not given:
         raise ConfigError(
             f"{name} learns the way from one domain to another. Say with a target (--target SOURCE) what "
             "images are to become like; the data (--data) are those to begin with."
         )
-    if given and not takes:
-        able = ", ".join(other for other, family in FAMILIES.items() if family.takes_target)
+    if given and not family.takes_target:
+        able = ", ".join(other for other, each in FAMILIES.items() if each.takes_target)
         raise ConfigError(
             f"{name} learns from its data (--data) alone; leave the target out, or train one of: {able}."
         )
@@ -208,8 +217,9 @@ def translates(name: str) -> bool:
 def require_images(name: str, reference: str) -> None:
     """Raise UsageError, with what the model is good for, where its family makes no images."""
     if not makes_images(name):
+        gives = "classes" if name == "classifier" else "features"
         raise UsageError(
-            f"{reference} is {_an(name)}: it turns images into features and makes none. Name a generator, "
+            f"{reference} is {_an(name)}: it turns images into {gives} and makes none. Name a generator, "
             "such as synth train vae makes; synth models list shows each model's family."
         )
 
@@ -227,6 +237,7 @@ def require_generator(name: str, reference: str) -> None:
 
 def require_translator(name: str, reference: str) -> None:
     """Raise UsageError where models of that family do not make images from images."""
+    require_images(name, reference)
     if not translates(name):
         raise UsageError(
             f"{reference} is {_an(name)}: it makes images from nothing and cannot translate. Use synth "

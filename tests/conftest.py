@@ -123,7 +123,7 @@ class Tiny:
         from synth.training import fit
 
         recipe = options.pop("recipe", None) or self.recipe(family)
-        if get_family(family).takes_target:
+        if get_family(family).needs_target:
             options.setdefault("target", self.target_of(Path(source)))
         return fit(family, source, recipe, name=name, **{"device": "cpu", "save_seconds": 0.0, **options})
 

@@ -39,7 +39,12 @@ def read_results(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def render(results: Results, lines: Sequence[Line] = LINES) -> str:
-    """The tables as Markdown. A line without results says so; one that misses its target says so in bold."""
+    """The tables as Markdown."""
+    return "\n".join([render_lines(results, lines), *_fidelity(results)])
+
+
+def render_lines(results: Results, lines: Sequence[Line]) -> str:
+    """A table as Markdown. A line without results says so; one that misses its target says so in bold."""
     rows = ["| what | target | obtained | how |", "| --- | --- | --- | --- |"]
     for line in lines:
         obtained = line.read(results)
@@ -47,7 +52,7 @@ def render(results: Results, lines: Sequence[Line] = LINES) -> str:
         if obtained is not None and obtained.met is False:
             text += ", **missed**"
         rows.append(f"| {line.what} | {line.target} | {text} | {line.how} |")
-    return "\n".join([*rows, *_fidelity(results)])
+    return "\n".join(rows)
 
 
 def _fidelity(results: Results) -> list[str]:
@@ -67,10 +72,10 @@ def _fidelity(results: Results) -> list[str]:
     return rows
 
 
-def place(page: str, text: str) -> str:
+def place(page: str, text: str, begin_mark: str = BEGIN, end_mark: str = END) -> str:
     """The page with ``text`` between its marks; ValueError where these are not both there, in order."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = page.partition(begin_mark)
+    _, end, after = rest.partition(end_mark)
     if not begin or not end:
-        raise ValueError(f"the page has no {BEGIN} ... {END}")
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+        raise ValueError(f"the page has no {begin_mark} ... {end_mark}")
+    return f"{before}{begin_mark}\n\n{text}\n\n{end_mark}{after}"

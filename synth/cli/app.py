@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import synth
+from synth.cli.adapt import adapt
 from synth.cli.check import check
 from synth.cli.config import app as config_app
 from synth.cli.doctor import doctor
@@ -52,6 +53,7 @@ app.command("split")(split)
 app.command("evaluate")(evaluate)
 app.command("check")(check)
 app.command("translate")(translate)
+app.command("adapt")(adapt)
 app.command("monitor")(monitor)
 app.command("serve")(serve)
 app.command("doctor")(doctor)

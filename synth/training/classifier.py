@@ -39,8 +39,8 @@ from synth.training.alignment import (
 )
 from synth.training.jitter import jitter
 from synth.training.module import FamilyModule
-from synth.training.opinions import by_class, labels_as, settle_norms, share_of
-from synth.training.parts import Parts
+from synth.training.opinions import by_class, settle_norms, share_of
+from synth.training.parts import Domains, Parts
 from synth.training.recipe import Recipe
 
 _SETTLED = 10_000
@@ -113,7 +113,7 @@ class ClassifierModule(FamilyModule):
         self._source: ImageSet | None = None
         self._target: Parts | None = None
 
-    def meet(self, domains: Any) -> None:
+    def meet(self, domains: Domains) -> None:
         self._target = domains.target
         if domains.target is None:  # nothing to tell apart
             self.tell = None
@@ -230,24 +230,14 @@ class ClassifierModule(FamilyModule):
         return {"worst_recall": Metric(value=recalls[name], how=f"least accuracy of a class: {name}")}
 
     def _measure_target(self, target: Parts) -> dict[str, Metric]:
-        """What can be said of the target without its labels and, where it has the same classes, with them."""
+        """What can be said of the target without its labels."""
         images = target.validation
         probabilities = class_probabilities(self.average, images.images, self.device)
-        told = f"{len(images)} {target.measured_on} of the target"
-        metrics = {
-            "target_information": Metric(
-                value=information(probabilities),
-                how=f"what predictions tell of {told}, from 0 to 1, without labels: entropy of their mean "
-                "less mean of their entropies",
-            )
-        }
-        source = self._source
-        assert source is not None
-        labels = labels_as(images, source.classes)
-        if labels is not None:
-            right = probabilities.argmax(dim=1) == labels
-            metrics["target_accuracy"] = share_of(right, f"{told}, whose labels nothing was chosen by")
-        return metrics
+        how = (
+            f"what predictions tell of {len(images)} {target.measured_on} of the target, from 0 to 1, "
+            "without labels: entropy of their mean less mean of their entropies"
+        )
+        return {"target_information": Metric(value=information(probabilities), how=how)}
 
     def watch(self, images: ImageSet) -> Mapping[str, float]:
         assert images.labels is not None

@@ -226,13 +226,14 @@ def _publish(
     pixel_mean, pixel_std = pixel_statistics(training.images)
     target = None if domains.target is None else domains.target.training
     made = training if target is None else target
-    counts = training.class_counts if target is None else None
+    labelled = target is None or recipe.needs_labels
+    counts = training.class_counts if labelled else None
     origin, earlier_ids = origin_of(run)
     draft = Draft(
         family=module.family,
         network=module.network_config(),
         image=ImageInfo(channels=module.image.channels, height=module.image.height, width=module.image.width),
-        classes=training.classes if target is None else None,
+        classes=training.classes if labelled else None,
         weights=module.average.state_dict(),
         parameters=sum(weight.numel() for weight in module.average.parameters()),
         recipe=recipe.model_dump(mode="json"),
@@ -246,7 +247,7 @@ def _publish(
         pixel_std=pixel_std,
         metrics=dict(metrics),
         preview=module.preview(),
-        statistics=Reference.of(made.images, counts, seed=recipe.seed).model_dump(),
+        statistics=Reference.of(made.images, None if target else counts, seed=recipe.seed).model_dump(),
         target=None if target is None else _target_info(target),
         origin=origin,
         earlier_ids=earlier_ids,

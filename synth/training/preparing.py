@@ -22,7 +22,8 @@ def build_module(family: str, recipe: Recipe, domains: Domains) -> FamilyModule:
     images = domains.source.training
     shape = ImageShape(*images.images.shape[1:])
     # What is learnt of a way between domains holds for every class; labels only tell whether it keeps them.
-    classes = 0 if domains.target is not None else len(images.classes or ())
+    translates = domains.target is not None and not recipe.needs_labels
+    classes = 0 if translates else len(images.classes or ())
     try:
         # The only use of torch's own generator: initial weights, under a fixed seed, leaving no trace.
         with torch.random.fork_rng(devices=[]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -60,3 +61,9 @@ def store() -> Store:
     store.publish(draft, "cats")
     store.publish(draft, "cats")
     return store
+
+
+@pytest.fixture
+def source(tiny, tmp_path: Path) -> Path:
+    """40 grey images of 8 x 8, in two classes."""
+    return tiny.source(tmp_path / "toys.npz")

@@ -93,11 +93,11 @@ def test_the_artifact_says_what_it_was_trained_on(trained):
     card = trained.artifact.card
     assert (card.image.channels, card.image.height, card.image.width) == tuple(images.images.shape[1:])
     family = get_family(trained.family)
-    assert card.classes == (None if family.takes_target else images.classes)
+    assert card.classes == (None if family.needs_target else images.classes)
     ids = trained.artifact.training_ids()
     known = ids.contains(images.ids).sum()
     assert 0 < known < len(images)  # the rest was kept back to measure on
-    assert (known == len(ids)) != family.takes_target  # and those of the other domain are known besides
+    assert (known == len(ids)) != family.needs_target  # and those of the other domain are known besides
     assert trained.artifact.manifest.network == trained.module.network_config()
 
 

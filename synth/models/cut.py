@@ -11,24 +11,30 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from synth.models.program import ImageShape, NetworkConfig, NoiseSpec, Parameter, State, Values
-from synth.models.translation import STRENGTH, blend, generator_of
+from synth.models.translation import STRENGTH, blend, generator_of, zoom_of, zoomed
 
 
 class Cut(nn.Module):
     """Images [N, C, H, W] of the first domain to images of the second, in [-1, 1].
 
     ``config`` holds ``width``, ``downs`` and ``blocks`` (see ``ResidualGenerator``) and ``grey``: of the two
-    domains, which are grey though the images have three channels. It knows no classes.
+    domains, which are grey though the images have three channels. With ``zoom`` images are first enlarged by
+    so much about their centre, down and across. It knows no classes.
     """
 
     def __init__(self, config: NetworkConfig, image: ImageShape, classes: int) -> None:
         super().__init__()
         self.image = image
+        self.zoom = zoom_of(config)
         self.generator = generator_of(config, image, grey=bool(config["grey"][1]))
 
     def forward(self, images: Tensor) -> Tensor:
-        translated: Tensor = self.generator(images)
+        translated: Tensor = self.generator(self.framed(images))
         return translated
+
+    def framed(self, images: Tensor) -> Tensor:
+        """Images as the generator takes them: with contents as large as in the second domain."""
+        return zoomed(images, self.zoom)
 
 
 class CutProgram:
@@ -39,7 +45,8 @@ class CutProgram:
 
     def __init__(self, network: Cut) -> None:
         self.network = network
-        self.multiple, self.context = network.generator.multiple, network.generator.context
+        if network.zoom == (1.0, 1.0):  # else a place depends on its distance from the centre
+            self.multiple, self.context = network.generator.multiple, network.generator.context
 
     def steps(self, parameters: Values) -> int:
         return 1

@@ -226,6 +226,23 @@ def judge_of(images: ImageShape, *, width: int, layers: int) -> PatchJudge:
     return PatchJudge(images.channels, width=width, layers=min(layers, fitting))
 
 
+def zoomed(images: Tensor, factors: tuple[float, float]) -> Tensor:
+    """[N, C, H, W] enlarged about the centre, down and across; what is missing at the edges is repeated."""
+    if factors == (1.0, 1.0):
+        return images
+    down, across = factors
+    rows = images.new_tensor([[1.0 / across, 0.0, 0.0], [0.0, 1.0 / down, 0.0]], dtype=torch.float32)
+    grid = F.affine_grid(rows.expand(len(images), -1, -1), list(images.shape), align_corners=False)
+    found = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+    return found.to(images.dtype)
+
+
+def zoom_of(config: NetworkConfig) -> tuple[float, float]:
+    """How much larger contents are in the second domain, down and across."""
+    down, across = config.get("zoom", (1.0, 1.0))
+    return float(down), float(across)
+
+
 def blend(images: Tensor, translated: Tensor, strength: float | Tensor) -> Tensor:
     """``images`` at 0, ``translated`` at 1; float32 [N, C, H, W]."""
     return torch.lerp(images.float(), translated.float(), torch.as_tensor(strength, dtype=torch.float32))

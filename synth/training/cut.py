@@ -78,7 +78,8 @@ class CutModule(UnpairedModule):
         term half of PatchNCE(a, G(a)) + PatchNCE(b, G(b)); and of the judge half of
         E[(D(b) - 1)^2] + E[D(G(a))^2]."""
         a, b = images.contiguous(memory_format=torch.channels_last).chunk(2)
-        generator = cast(Cut, self.network).generator
+        network = cast(Cut, self.network)
+        generator, a = network.generator, network.framed(a)
         flipped = self._flipped(position)
         shown = _mirrored(a, flipped)
         given = torch.cat([shown, b]) if self.recipe.identity_nce else shown

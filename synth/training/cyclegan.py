@@ -76,9 +76,9 @@ class CycleGANModule(UnpairedModule):
         a, b = images.contiguous(memory_format=torch.channels_last).chunk(2)
         network = cast(CycleGAN, self.network)
         some = math.ceil(self.recipe.identity_share * len(a)) if self.recipe.identity else 0
-        fake_b, same_b = _both(network.a_to_b, a, b[:some])
-        fake_a, same_a = _both(network.b_to_a, b, a[:some])
-        back_a, back_b = network.b_to_a(fake_b), network.a_to_b(fake_a)
+        fake_b, same_b = _both(network.a_to_b, network.framed(a, "a_to_b"), b[:some])
+        fake_a, same_a = _both(network.b_to_a, network.framed(b, "b_to_a"), a[:some])
+        back_a, back_b = network(fake_b, "b_to_a"), network(fake_a, "a_to_b")
         cycle = F.l1_loss(back_a, a) + F.l1_loss(back_b, b)
         at_a = self._judged("a", a, fake_a, position)
         at_b = self._judged("b", b, fake_b, position)

@@ -19,6 +19,7 @@ from synth.sampling.execution import to_uint8
 from synth.sampling.noise import draw_noise
 from synth.training import translation_guards as guards
 from synth.training.domains import Images, are_grey
+from synth.training.framing import zoom_between
 from synth.training.module import FamilyModule
 from synth.training.parts import Domains, Parts
 from synth.training.recipe import Recipe
@@ -38,14 +39,27 @@ class TranslatorRecipe(Recipe):
         None,
         description="Which domain holds grey images alone, though in colour. Default: looked up.",
     )
+    framing: bool = Field(
+        False,
+        description="Bring contents to their size in the target first: for digits, faces, parts. "
+        "Models then take images of their own size alone.",
+    )
+    zoom: tuple[float, float] | None = Field(
+        None, description="With framing: how much larger, down and across. Default: looked up."
+    )
 
 
 def with_domains(recipe: Recipe, images: Images) -> Recipe:
     """The recipe with what is found out from the images."""
-    if not isinstance(recipe, TranslatorRecipe) or recipe.grey is not None or images.target is None:
+    if not isinstance(recipe, TranslatorRecipe) or images.target is None:
         return recipe
-    found = are_grey(images.source.images), are_grey(images.target.images)
-    return recipe.model_copy(update={"grey": found})
+    first, second = images.source.images, images.target.images
+    found: dict[str, Any] = {}
+    if recipe.grey is None:
+        found["grey"] = are_grey(first), are_grey(second)
+    if recipe.framing and recipe.zoom is None:
+        found["zoom"] = zoom_between(first, second)
+    return recipe.model_copy(update=found)
 
 
 class TranslatorModule(FamilyModule):

@@ -70,7 +70,9 @@ class UnpairedModule(TranslatorModule):
 
     def network_config(self) -> NetworkConfig:
         downs = self.recipe.downs
+        framed = {"zoom": list(self.recipe.zoom)} if self.recipe.framing and self.recipe.zoom else {}
         return {
+            **framed,
             "width": self.recipe.width,
             "downs": downs_for(self.image) if downs is None else downs,
             "blocks": self.recipe.blocks,

@@ -10,12 +10,15 @@ from torch.nn import functional as F
 from synth.artifacts import Metric, Store
 from synth.data import load_images, open_source
 from synth.evaluation.utility import SmallCNN
-from synth.models.program import ImageShape
-from synth.models.translation import PatchJudge, ResidualGenerator, blur
+from synth.models.cyclegan import CycleGANProgram
+from synth.models.program import ImageShape, Resizable
+from synth.models.translation import PatchJudge, ResidualGenerator, blur, zoomed
+from synth.sampling.load import load_network
 from synth.training.adversarial import Pool, falling, verdict
 from synth.training.contrast import Projection, patch_nce, places, rows_at
 from synth.training.cut import CutModule
 from synth.training.cyclegan import CycleGANModule
+from synth.training.framing import zoom_between
 from synth.training.preservation import Opinion, changed, inverted_too, structure_similarity
 from synth.training.translation_guards import warnings
 
@@ -174,6 +177,34 @@ def test_the_classifiers_images_are_changed_by_key_and_stay_images():
 def test_an_opinion_counts_what_stays():
     before, after = Opinion(torch.tensor([0, 1, 2, 2])), Opinion(torch.tensor([0, 1, 2, 1]))
     assert before.kept(after) == 0.75
+
+
+def block(side: int, count: int = 40) -> torch.Tensor:
+    images = torch.zeros(count, 1, 32, 32, dtype=torch.uint8)
+    low = 16 - side // 2
+    images[:, :, low : low + side, low : low + side] = torch.randint(0, 256, (count, 1, side, side)).byte()
+    return images
+
+
+def test_contents_are_brought_to_the_size_that_they_have_in_the_target():
+    small, large = block(12), block(18)
+    assert zoom_between(small, large) == pytest.approx((1.5, 1.5), abs=0.05)
+    assert zoom_between(large, block(18)) == (1.0, 1.0)
+    assert zoom_between(torch.zeros_like(small), large) == (1.0, 1.0)  # nothing to measure
+    filled = zoomed((small > 0).float(), (1.5, 1.5))
+    assert filled[:, :, 8:24, 8:24].mean() > 0.95
+    assert filled[:, :, :6].abs().max() == 0.0
+
+
+def test_a_model_with_a_frame_of_its_own_says_so_and_takes_one_size(tiny, source, tmp_path):
+    options = {"store": Store(tmp_path / "store"), "runs": tmp_path / "runs"}
+    recipe = tiny.recipe("cyclegan", framing=True, zoom=(1.25, 1.5))
+    artifact = tiny.fit(source, family="cyclegan", recipe=recipe, **options)
+    assert artifact.manifest.network["zoom"] == [1.25, 1.5]
+    assert not isinstance(CycleGANProgram(load_network(artifact)), Resizable)
+    assert tiny.fit(source, family="cyclegan", name="plain", **options).manifest.network.keys() == {
+        "width", "downs", "blocks", "grey"
+    }  # fmt: skip
 
 
 def metrics(**values: float) -> dict[str, Metric]:

@@ -16,8 +16,8 @@ def zoom_between(first: Tensor, second: Tensor) -> tuple[float, float]:
     """Factors, down and across, by which the contents of ``second`` spread further than those of ``first``.
 
     Of uint8 [N, C, H, W] each. Contents are where images differ from each other, which the margin of a scan
-    does not. Their spread is that of the variance over the images about the centre. Of pictures that are filled
-    to the edges in both domains the factors are 1.
+    does not. Their spread is that of the variance over the images about the centre. Of pictures that are
+    filled to the edges in both domains the factors are 1.
     """
     spreads = zip(_spread(first), _spread(second), strict=True)
     down, across = (_factor(one, other) for one, other in spreads)

@@ -269,7 +269,7 @@ def test_the_classifier_sees_large_images_reduced(monkeypatch, tiny, tmp_path):
     monkeypatch.setattr(preservation, "train_classifier", train)
     images = load_images(open_source(tiny.source(tmp_path / "large.npz", count=16, size=(100, 160))))
     classifier = preservation.SourceClassifier(
-        images, tiny.recipe("cut"), torch.device("cpu"), share=1.0, inverted=False
+        images, tiny.recipe("cut"), torch.device("cpu"), share=1.0, augment=changed
     )
     assert sizes == [(40, 64)]
     assert classifier.of(images.images).classes.shape == (16,)

@@ -8,6 +8,7 @@ mistakes on the source domain do not count against the translator.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -21,6 +22,7 @@ from synth.randomness import stream_id, uniforms
 from synth.training.recipe import Recipe
 
 _STREAM = stream_id("training/preservation")
+_SHARE_OF_ZOOM = 0.7
 _INVERSION = stream_id("training/preservation/inversion")
 _LARGEST_SIDE = 64
 """Pixels a side that the classifier looks at; larger images are reduced."""
@@ -94,28 +96,29 @@ def _reduced(images: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def changed(images: Tensor, seed: int, index: Tensor) -> Tensor:
+def changed(images: Tensor, seed: int, index: Tensor, zoom: float = 1.0) -> Tensor:
     """Float images [N, C, H, W] in [-1, 1], each changed by its key in shape, stroke and tone.
 
-    Shapes are scaled by 0.8 to 1.8, stretched, sheared, turned by up to 12 degrees and shifted; strokes get
+    Shapes are scaled by 0.67 to 1.5, stretched, sheared, turned by up to 12 degrees and shifted; strokes get
     thicker or thinner, and blurred; each channel gets a gain and an offset. What is left tells the class.
+    Where contents are ``zoom`` times as large in the other domain, scales lie about one between 1 and that.
     """
     draws = uniforms(seed, index, _STREAM, 24).to(images.device)
     centred = 2.0 * draws - 1.0
-    images = _moved(images, centred[:, :7])
+    images = _moved(images, centred[:, :7], _SHARE_OF_ZOOM * math.log(zoom))
     images = _stroked(images, centred[:, 7], draws[:, 8:10])
     return _toned(images, draws[:, 10:])
 
 
-def inverted_too(images: Tensor, seed: int, index: Tensor) -> Tensor:
+def inverted_too(images: Tensor, seed: int, index: Tensor, zoom: float = 1.0) -> Tensor:
     """The same, and every second image with light and dark exchanged."""
     sign = torch.where(uniforms(seed, index, _INVERSION, 1).to(images.device) < 0.5, -1.0, 1.0)
-    return changed(images, seed, index) * _column(sign)
+    return changed(images, seed, index, zoom) * _column(sign)
 
 
-def _moved(images: Tensor, centred: Tensor) -> Tensor:
-    """An affine change by values [N, 7] of -1 to 1."""
-    scale, stretch = torch.exp(-0.2 - 0.4 * centred[:, 0]), torch.exp(0.2 * centred[:, 1])
+def _moved(images: Tensor, centred: Tensor, larger: float) -> Tensor:
+    """An affine change by values [N, 7] of -1 to 1; ``larger``: logarithm of the scale in the middle."""
+    scale, stretch = torch.exp(-larger - 0.4 * centred[:, 0]), torch.exp(0.2 * centred[:, 1])
     angle, shear = 0.21 * centred[:, 2], 0.2 * centred[:, 3]
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
     first = [cos * stretch, cos * shear - sin, 0.12 * centred[:, 4]]

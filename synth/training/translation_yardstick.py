@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple, cast
 
 import torch
@@ -13,6 +14,7 @@ from synth.data import ImageSet
 from synth.evaluation import open_extractor
 from synth.evaluation.figures import Estimate, Figure
 from synth.evaluation.metrics import kernel_distance
+from synth.training.framing import zoom_between
 from synth.training.module import FamilyModule
 from synth.training.parts import Domains, Parts
 from synth.training.preservation import (
@@ -115,12 +117,15 @@ class _Way:
         self._classifier = None
         if SourceClassifier.can_tell(before.training):
             dark = [float(luma_of(images).mean()) < 0.5 for images in (self.images, other.images)]
+            # Where digits fill their frame there, the classifier is to know such from here.
+            down, across = zoom_between(chosen.images, other.images)
+            augment = partial(changed if dark[0] == dark[1] else inverted_too, zoom=(down * across) ** 0.5)
             self._classifier = SourceClassifier(
                 before.training,
                 recipe,
                 device,
                 share=share,
-                augment=changed if dark[0] == dark[1] else inverted_too,
+                augment=augment,
             )
             self._opinion = self._classifier.of(self.images)
             assert chosen.labels is not None

@@ -170,6 +170,12 @@ def test_the_classifiers_images_are_changed_by_key_and_stay_images():
     assert one.isfinite().all()
     assert torch.equal(changed(images[5:6], 3, index[5:6]), one[5:6])
     assert not torch.allclose(changed(images, 4, index), one)
+    small = block(12, 200).float() / 127.5 - 1.0
+    spread = [
+        float((changed(small, 3, torch.arange(200), zoom) > -0.5).float().mean()) for zoom in (0.6, 1.0, 1.6)
+    ]
+    assert spread == sorted(spread)
+    assert spread[2] > 1.5 * spread[0]
     signs = inverted_too(images, 3, index) / one
     assert 2 < int((signs[:, 0, 0, 0] < 0).sum()) < 14
 

@@ -30,7 +30,7 @@ from synth.training.style_perception import Perception
 from synth.training.style_pictures import ROWS, pictures_of
 from synth.training.style_recipe import StyleRecipe
 from synth.training.translator import TranslatorModule
-from synth.training.yardstick import MOST_IMAGES, AnyYardstick
+from synth.training.yardstick import AnyYardstick
 
 _STYLES, _CHECKED = stream_id("training/style/pieces"), stream_id("training/style/checked")
 _DRAWN = stream_id("training/style/drawn")
@@ -171,18 +171,14 @@ class StyleModule(TranslatorModule):
         average.distribution.factor.copy_(factor)
 
     def measure(self, images: ImageSet, kind: str) -> Mapping[str, Metric]:
-        chosen = images.subset(range(min(len(images), MOST_IMAGES)))
-        program = StyleProgram(cast(StyleNetwork, self.average))
-        with self.autocast():
-            kept = preserved(
-                program,
-                self._content,
-                chosen,
-                self.translate(chosen.images),
-                recipe=self.recipe,
-                device=self.device,
-                kind=kind,
-            )
+        kept = preserved(
+            lambda pixels, start: self.translate(pixels, start=start),
+            self._content,
+            images,
+            recipe=self.recipe,
+            device=self.device,
+            kind=kind,
+        )
         how = "of the covariance of styles towards a round one (Ledoit and Wolf): 0 is not at all"
         return {**kept, "style_shrinkage": Metric(value=self.shrinkage, how=how)}
 

@@ -2,53 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from synth.artifacts import Metric
 from synth.data import ImageSet
-from synth.evaluation.utility import Augment
-from synth.models.style import StyleProgram
-from synth.training.preservation import SourceClassifier, changed, structure_similarity
+from synth.training.jitter import jitter
+from synth.training.preservation import SourceClassifier, structure_similarity
 from synth.training.recipe import Recipe
-from synth.training.style_pictures import restyled
+from synth.training.yardstick import MOST_IMAGES
 
-_SHARE = 0.3
-"""Of the usual length of a judge's training, which has to restyle every second image."""
+_RESTYLED, _LEAST_RESTYLED = 8_000 * 28 * 28, 1_500
+"""Pixels, and at least so many images, that the judge is shown in random styles."""
 _APART = 2**40
 """Index from which the judge's styles are drawn, far from those of the images that it is to judge."""
 
+Translate = Callable[[Tensor, int], Tensor]
+"""uint8 [N, C, H, W] in random styles, of the indices from a first one on."""
+
 
 def preserved(
-    program: StyleProgram,
+    translate: Translate,
     training: ImageSet,
     images: ImageSet,
-    made: Tensor,
     *,
     recipe: Recipe,
     device: torch.device,
     kind: str,
 ) -> Mapping[str, Metric]:
-    """``label_preservation`` and ``geometry``.
+    """``label_preservation`` and ``geometry`` of up to 1,000 images; ``kind`` tells people which they are.
 
-    The judge is a classifier of the training images that has seen every second of them in a random style.
-    One that has not would tell how far styles lead from the content, which is what they are for, and not
-    whether a class can still be told.
-
-    Args:
-        program: with its network on ``device``.
-        training: images to teach the judge with.
-        images: others, which ``made`` are the translations of.
-        made: uint8 [N, C, H, W].
-        kind: which ``images`` are, for people.
+    The judge is a classifier of the training images that has seen as many of them in random styles. One that
+    has not would tell how far styles lead from the content, which is what they are for, and not whether a
+    class can still be told.
     """
+    images = _spread(images, MOST_IMAGES)
+    made = translate(images.images, 0)
     what = f"{len(images)} {kind}"
     kept = Metric(value=None, how="not measured: the images have no labels, or are too small")
     if SourceClassifier.can_tell(training):
         assert images.labels is not None
-        judge = SourceClassifier(training, recipe, device, share=_SHARE, augment=_in_styles(program))
+        shown = _spread(training, max(_LEAST_RESTYLED, _RESTYLED // training.images[0, 0].numel()))
+        assert shown.labels is not None
+        both = replace(
+            shown,
+            images=torch.cat([shown.images, translate(shown.images, _APART)]),
+            labels=torch.cat([shown.labels, shown.labels]),
+        )
+        judge = SourceClassifier(both, recipe, device, share=1.0, augment=_slightly_turned)
         before = judge.of(images.images)
         accuracy = float((before.classes == images.labels).float().mean())
         kept = Metric(
@@ -62,15 +66,11 @@ def preserved(
     return {"label_preservation": kept, "geometry": Metric(value=geometry, how=how)}
 
 
-def _in_styles(program: StyleProgram) -> Augment:
-    """Every second image in a random style, the others changed as for all judges of translators."""
+def _spread(images: ImageSet, count: int) -> ImageSet:
+    """So many of them, from all over: in folders, classes stand one after another."""
+    count = min(len(images), count)
+    return images.subset(torch.arange(count) * len(images) // max(count, 1))
 
-    @torch.no_grad()
-    def augment(images: Tensor, seed: int, index: Tensor) -> Tensor:
-        images = images.float()
-        seen = changed(images, seed, index)
-        styled = restyled(program, images[1::2], index[1::2].to(images.device) + _APART)
-        seen[1::2] = styled.to(seen)
-        return seen
 
-    return augment
+def _slightly_turned(images: Tensor, seed: int, index: Tensor) -> Tensor:
+    return jitter(images, 0.3, seed=seed, position=index)

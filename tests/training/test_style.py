@@ -13,6 +13,7 @@ from synth.errors import ConfigError, NotFoundError, SourceError
 from synth.sampling import Sampler
 from synth.training.recipe import resolve_recipe
 from synth.training.runs import latest_run
+from synth.training.style_judge import preserved
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,22 @@ def test_a_style_is_its_images_own_in_a_batch_and_in_the_workers_of_a_loader(tra
     )
     loaded = torch.cat(list(loader))
     assert int((loaded.int() - expected.int()).abs().max()) <= 1
+
+
+def test_labels_are_kept_where_a_class_can_still_be_told_in_whatever_style(tiny, tmp_path):
+    images = load_images(open_source(tiny.source(tmp_path / "a.npz", count=200)))
+    training, others = images.subset(range(150)), images.subset(range(150, 200))
+    options = {
+        "recipe": tiny.recipe("style", images_seen=8_000),
+        "device": torch.device("cpu"),
+        "kind": "others",
+    }
+
+    def kept(translate) -> float:
+        return preserved(translate, training, others, **options)["label_preservation"].value
+
+    assert kept(lambda pixels, start: 255 - pixels) > 0.9  # dark on bright shows the same
+    assert kept(lambda pixels, start: pixels // 255) < 0.75  # and black shows nothing
 
 
 def test_no_strength_is_the_own_style_whatever_the_key(trained):

@@ -13,7 +13,7 @@ import math
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
@@ -75,3 +75,14 @@ def information(probabilities: Tensor) -> float:
     mean = p.mean(dim=0)
     gained = torch.special.entr(mean).sum() - torch.special.entr(p).sum(dim=1).mean()
     return max(0.0, float(gained) / math.log(p.shape[1]))
+
+
+def domain_network(dimensions: int, hidden: int) -> nn.Module:
+    """Three dense layers from features to the logit of "source", as Ganin et al. have them for digits."""
+    return nn.Sequential(
+        nn.Linear(dimensions, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, 1),
+    )

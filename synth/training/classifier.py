@@ -32,6 +32,7 @@ from synth.training.alignment import (
     conditioned,
     coral,
     domain_loss,
+    domain_network,
     entropy,
     information,
     reversal_strength,
@@ -39,7 +40,7 @@ from synth.training.alignment import (
 )
 from synth.training.jitter import jitter
 from synth.training.module import FamilyModule
-from synth.training.opinions import by_class, settle_norms, share_of
+from synth.training.opinions import alternating, by_class, settle_norms, share_of
 from synth.training.parts import Domains, Parts
 from synth.training.recipe import Recipe
 
@@ -72,6 +73,11 @@ class ClassifierRecipe(Recipe):
     )
     adaptation: Literal["source", "coral", "dann"] = Field(
         "dann", description="With a target: how its unlabelled images are learnt from; source: not at all."
+    )
+    norms: Literal["apart", "together"] = Field(
+        "apart",
+        description="With a target: whether each domain passes batch normalisation by itself, and the "
+        "target's statistics are published (AdaBN), or both pass it in one batch.",
     )
     coral: float = Field(1.0, ge=0, le=1e6, description="coral: weight of the distance of covariances.")
     reversal: float = Field(1.0, ge=0, le=100, description="dann: the reversed gradient's greatest weight.")
@@ -107,7 +113,7 @@ class ClassifierModule(FamilyModule):
     def __init__(self, recipe: ClassifierRecipe, image: ImageShape, classes: int) -> None:
         super().__init__(recipe, image, classes)
         dimensions = recipe.features * (classes if recipe.conditional else 1)
-        self.tell = _domain_network(dimensions, recipe.domain_hidden) if recipe.adaptation == "dann" else None
+        self.tell = domain_network(dimensions, recipe.domain_hidden) if recipe.adaptation == "dann" else None
         for network in (self.network, self.average):
             network.to(memory_format=torch.channels_last)
         self._source: ImageSet | None = None
@@ -149,13 +155,12 @@ class ClassifierModule(FamilyModule):
         assert labels is not None
         network = cast(Classifier, self.network)
         source, target = images[: len(labels)], images[len(labels) :]
-        features = self._features(source, position, "source")
+        features, others = self._both(source, target if self.adapts else target[:0], position)
         logits = network.classify(features)
         loss = F.cross_entropy(logits, labels)
         figures = {"right": (logits.argmax(dim=1) == labels).float().mean()}
         if not self.adapts or not len(target):
             return loss, figures
-        others = self._features(target, position, "target")
         guesses = network.classify(others)
         if self.recipe.adaptation == "coral":
             # Ramped up, for at first there is nothing in the features to bring together.
@@ -196,14 +201,29 @@ class ClassifierModule(FamilyModule):
             loss = loss + self.recipe.pseudo_labels * (each * counted).mean()
         return loss
 
-    def _features(self, images: Tensor, position: Tensor, use: str) -> Tensor:
-        changed = jitter(images, self.recipe.jitter, seed=self.recipe.seed, position=position, use=use)
-        return cast(Classifier, self.network).features(changed.contiguous(memory_format=torch.channels_last))
+    def _both(self, source: Tensor, target: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [N, D] of both domains, of images [N, C, H, W]; of the target there may be none."""
+        network, shown = cast(Classifier, self.network), []
+        for images, use in ((source, "source"), (target, "target")):
+            changed = images
+            if len(images):
+                changed = jitter(
+                    images, self.recipe.jitter, seed=self.recipe.seed, position=position, use=use
+                )
+            shown.append(changed.contiguous(memory_format=torch.channels_last))
+        if self.recipe.norms == "together":
+            features = network.features(torch.cat(shown))
+            return features[: len(source)], features[len(source) :]
+        features = network.features(shown[0])
+        return features, network.features(shown[1]) if len(target) else features[:0]
 
     def complete(self, images: ImageSet, limit: int | None = None) -> None:
         """Give ``average`` the statistics of its own maps: on the target where one was learnt from."""
         self._source = images
-        self._settle(images if self._home is None else self._home, limit)
+        home = images if self._home is None else self._home
+        if self.adapts and self.recipe.norms == "together":
+            home = alternating(images, home, _SETTLED)
+        self._settle(home, limit)
 
     @property
     def _home(self) -> ImageSet | None:
@@ -258,7 +278,7 @@ class ClassifierModule(FamilyModule):
 
     def _of_source(self, images: ImageSet) -> Tensor:
         """Probabilities, float32 [N, K], of images of the source under the statistics of the source."""
-        if self._home is None:
+        if self._home is None or self.recipe.norms == "together":
             return class_probabilities(self.average, images.images, self.device)
         assert self._source is not None
         kept = {name: buffer.clone() for name, buffer in self.average.named_buffers()}
@@ -271,14 +291,3 @@ class ClassifierModule(FamilyModule):
     def _settle(self, images: ImageSet, limit: int | None = None) -> None:
         count = min(len(images), _SETTLED if limit is None else limit)
         settle_norms(self.average, images.images[:count], self.device)
-
-
-def _domain_network(dimensions: int, hidden: int) -> nn.Module:
-    """Three dense layers from features to the logit of "source", as Ganin et al. have them for digits."""
-    return nn.Sequential(
-        nn.Linear(dimensions, hidden),
-        nn.ReLU(),
-        nn.Linear(hidden, hidden),
-        nn.ReLU(),
-        nn.Linear(hidden, 1),
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from PIL import Image
@@ -69,3 +70,10 @@ def by_class(images: Tensor, probabilities: Tensor) -> Image.Image:
         places = torch.linspace(0, max(len(ordered) - 1, 0), max(count, 1)).round().long()[:count]
         sheet[row * _COLUMNS : row * _COLUMNS + count] = images[ordered[places]]
     return grid(sheet, _COLUMNS)
+
+
+def alternating(first: ImageSet, second: ImageSet, most: int) -> ImageSet:
+    """The first images of both, in turns, ``most`` in all: every batch of them holds both domains alike."""
+    count = min(len(first), len(second), most // 2)
+    pixels = torch.stack([first.images[:count], second.images[:count]], dim=1).flatten(0, 1)
+    return replace(first, images=pixels, labels=None, classes=None, ids=("",) * len(pixels))

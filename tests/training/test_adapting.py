@@ -95,7 +95,9 @@ def test_without_labelled_target_images_it_says_so_and_chooses_all_the_same(doma
     assert all(0 <= one.information <= 1 for one in found.outcomes)
 
 
-@pytest.mark.parametrize("changes", [{"adaptation": "coral"}, {"conditional": True, "entropy": 0.1}])
+@pytest.mark.parametrize(
+    "changes", [{"adaptation": "coral"}, {"conditional": True, "entropy": 0.1, "norms": "together"}]
+)
 def test_labels_of_the_target_change_nothing(tiny, tmp_path, source, changes):
     recipe = tiny.recipe("classifier", validation=1e-6, pseudo_labels=1.0, jitter=1.0, sure=0.5, **changes)
     weights = []

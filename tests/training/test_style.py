@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from synth.artifacts import Store
 from synth.data import load_images, open_source
-from synth.errors import ConfigError, NotFoundError, SourceError
+from synth.errors import ConfigError, NotFoundError, SourceError, UsageError
 from synth.sampling import Sampler
 from synth.training.recipe import resolve_recipe
 from synth.training.runs import latest_run
@@ -162,3 +162,18 @@ def test_an_encoder_of_the_store_tells_content_and_style(tiny, source):
 def test_a_wrong_setting_is_named(setting, message):
     with pytest.raises(ConfigError, match=message):
         resolve_recipe("style", overrides=[setting])
+
+
+def test_pictures_of_a_request_give_the_style_and_may_be_mixed(trained):
+    images = images_of(trained)[:4]
+    sampler = Sampler(trained, device="cpu", precision="32", warmup_seconds=0)
+    dark = torch.zeros(1, 9, 9, dtype=torch.uint8)
+    noisy = torch.randint(0, 256, (1, 30, 20), dtype=torch.uint8)
+    one, again = (sampler.translate(images, seed=seed, style=[noisy]).images for seed in (1, 2))
+    assert torch.equal(one, again)  # nothing is random then
+    other = sampler.translate(images, seed=1, style=[dark]).images
+    assert not torch.equal(one, other)
+    nearly = sampler.translate(images, seed=1, style=[noisy, dark], mix="1,0").images
+    assert int((nearly.int() - one.int()).abs().max()) <= 1
+    with pytest.raises(UsageError, match=r"mix must give a share from 0 for each of the 2 pictures"):
+        sampler.translate(images, seed=1, style=[noisy, dark], mix="1")

@@ -38,7 +38,9 @@ class CutRecipe(UnpairedRecipe):
         False, description="PatchNCE also between images of the target and what is made of them."
     )
     temperature: float = Field(0.07, gt=0, description="Of PatchNCE.")
-    patches: int = Field(256, ge=2, le=4096, description="Places of each map that are compared.")
+    patches: int = Field(
+        64, ge=2, le=4096, description="Places of each map that are compared; 256 in the paper."
+    )
     flip_equivariance: bool = Field(
         False, description="Mirror every other image; only where a mirrored image is one of the domain, too."
     )

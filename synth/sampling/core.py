@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,10 +14,11 @@ from synth.errors import DeviceError
 from synth.models.program import FromNothing, Interpreted, Styled
 from synth.randomness import bits, stream_id
 from synth.sampling.backends import Backend
-from synth.sampling.costs import Costs
+from synth.sampling.costs import Costs, in_parts
 from synth.sampling.methods import Model, Ways
 from synth.sampling.pictures import as_input
 from synth.sampling.rows import Rows, Wanted
+from synth.sampling.sizes import Resizing
 from synth.sampling.transfer import DirectTransfer, PinnedTransfer, Transfer
 from synth.sampling.tuning import Tuning, exact_bucket, tune
 
@@ -40,6 +42,9 @@ class Core:
         self.defaults = {parameter.name: parameter.default for parameter in self.program.parameters}
         self.probe = self.program.probe if isinstance(self.program, Interpreted) else self.defaults
         """Parameters to measure with."""
+        self.resizing = Resizing.of(self.program, model.image)
+        self._natural = self.resizing.natural if self.resizing else (model.image.height, model.image.width)
+        """Height and width that the program is prepared for."""
         self.bytes_per_sample = self._ways.bytes_per_sample(self.sample_rows(1), self.probe)
         self.exact_bucket = exact_bucket(self.bytes_per_sample, device)
         self._exact: Backend = self._ways.steady_backend
@@ -90,7 +95,7 @@ class Core:
         parameters: Parameters,
         wanted: Wanted | None = None,
     ) -> Tensor:
-        """uint8 [N, C, H, W] on the CPU, any number of rows.
+        """uint8 [N, C, H, W] on the CPU, any number of rows; of the images' size where there are some.
 
         ``wanted`` is asked between buckets and steps; pixels of rows that nobody wants are undefined.
         Raises DeviceError when the device has failed (the core is dead from then on), or when memory does
@@ -98,22 +103,38 @@ class Core:
         """
         if self._dead is not None:
             raise DeviceError(self._dead)
-        image = self.model.image
-        pixels = torch.empty((len(rows), image.channels, image.height, image.width), dtype=torch.uint8)
         try:
-            self._run(rows, mode, parameters, wanted, pixels)
-            self._transfer.finish()
+            if self.resizing is None or rows.images is None:
+                return self._fixed(rows, mode, parameters, wanted)
+
+            def compute(images: Tensor, row: int) -> Tensor:
+                """Of all rows together, or of one row's tiles, which share its key."""
+                every = row < 0
+                of = rows if every else rows[row : row + 1].repeated(len(images))
+                asked = wanted if every else _changed(wanted, lambda mask: mask[row].expand(len(images)))
+                return self._fixed(of.with_images(images), mode, parameters, asked)
+
+            return self.resizing.run(rows.images, compute)
         except torch.AcceleratorError as error:
             # After a CUDA error in flight nothing on the device can be trusted, and calls may hang.
             self._dead = f"The device {self.device} failed ({error}); restart the process to use it again."
             raise DeviceError(self._dead) from error
+
+    def _fixed(self, rows: Rows, mode: Mode, parameters: Parameters, wanted: Wanted | None) -> Tensor:
+        """Rows whose images, if they have some, are of a size that the program takes."""
+        image = self.model.image
+        shape = (image.channels, *self._natural) if rows.shape is None else rows.shape
+        pixels = torch.empty((len(rows), *shape), dtype=torch.uint8)
+        self._run(rows, mode, parameters, wanted, pixels)
+        self._transfer.finish()
         return pixels
 
     def _run(
         self, rows: Rows, mode: Mode, parameters: Parameters, wanted: Wanted | None, pixels: Tensor
     ) -> None:
         """Fill ``pixels`` bucket by bucket; halves the largest bucket and goes on when memory runs out."""
-        at, sizes = 0, self.costs.buckets(len(rows), mode)
+        load = self._load(rows)
+        at, sizes = 0, self.costs.buckets(len(rows), mode, load)
         while sizes:
             part = slice(at, min(at + sizes[0], len(rows)))
             try:
@@ -121,8 +142,11 @@ class Core:
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                self._halve(sizes[0], mode, error)
-                sizes = self.costs.buckets(len(rows) - at, mode)
+                if load is not None and mode != "exact" and sizes[0] > 1:
+                    sizes = in_parts(len(rows) - at, sizes[0] // 2)  # for these alone: others may well fit
+                else:
+                    self._halve(sizes[0], mode, error)
+                    sizes = self.costs.buckets(len(rows) - at, mode, load)
                 continue
             at, sizes = part.stop, sizes[1:]
 
@@ -139,10 +163,17 @@ class Core:
         if mask is not None and not mask.any():
             return
         # Warm-up measures generation, where there is any: what it prepared knows nothing of images then.
-        fast = self._fast if (rows.images is None) == self._from_nothing else self._plain
+        prepared = (rows.images is None) == self._from_nothing and self._load(rows) is None
+        fast = self._fast if prepared else self._plain
         backend = self._exact if mode == "exact" else fast
         made = backend.run(rows.padded(size).to(self.device), parameters, _padded(wanted, size))
         self._transfer.put(made[: len(rows)], pixels)
+
+    def _load(self, rows: Rows) -> float | None:
+        """How much work a row is beside one that was measured; None where it is as those were."""
+        if rows.shape is None or rows.shape[1:] == self._natural:
+            return None
+        return math.prod(rows.shape[1:]) / math.prod(self._natural)
 
     def _halve(self, size: int, mode: Mode, error: Exception) -> None:
         """Give up buckets larger than half of ``size``; raises DeviceError where that cannot help."""
@@ -168,9 +199,9 @@ class Core:
         return self.program.style_from(inputs, parameters).float().cpu()
 
     def _make_transfer(self, largest: int) -> Transfer:
-        image = self.model.image
         if self.device.type == "cuda":
-            return PinnedTransfer(self.device, largest * image.channels * image.height * image.width)
+            most = largest * self.model.image.channels * math.prod(self._natural)
+            return PinnedTransfer(self.device, most)
         return DirectTransfer()
 
     def sample_rows(self, count: int) -> Rows:
@@ -181,12 +212,12 @@ class Core:
 
     def _sample_images(self, index: Tensor) -> Tensor:
         """uint8 [N, C, H, W]: by key, blocks of colours, since noise alone resembles no image."""
-        image = self.model.image
-        height, width = -(-image.height // _BLOCK), -(-image.width // _BLOCK)
-        coarse = bits(0, index, _SAMPLE_STREAM, image.channels * height * width) & 255
-        blocks = coarse.to(torch.uint8).reshape(-1, image.channels, height, width)
+        channels, (height, width) = self.model.image.channels, self._natural
+        rows, columns = -(-height // _BLOCK), -(-width // _BLOCK)
+        coarse = bits(0, index, _SAMPLE_STREAM, channels * rows * columns) & 255
+        blocks = coarse.to(torch.uint8).reshape(-1, channels, rows, columns)
         whole = blocks.repeat_interleave(_BLOCK, 2).repeat_interleave(_BLOCK, 3)
-        return whole[:, :, : image.height, : image.width].contiguous()
+        return whole[:, :, :height, :width].contiguous()
 
     def sample(self, count: int) -> Tensor:
         """uint8 [count, C, H, W] of fixed keys and the parameters to measure with, to compare cores by."""

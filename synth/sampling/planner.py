@@ -21,7 +21,8 @@ from synth.sampling.costs import Costs
 from synth.sampling.generator import Images, Value
 from synth.sampling.pictures import Embedded, check_pictures, picture_parameter, recorded
 from synth.sampling.requests import check_images, check_keys, check_parameters
-from synth.sampling.rows import Rows, Wanted, Work
+from synth.sampling.rows import Rows, Shape, Wanted, Work
+from synth.sampling.sizes import Resizing
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Traits:
     precision: Precision
     parameters: tuple[AnyParameter, ...]
     costs: Costs
+    resizing: Resizing | None = None
+    """How it takes images of any size to translate; None where it takes those of its own size alone."""
 
 
 class Planner(ABC):
@@ -123,7 +126,8 @@ class Planner(ABC):
         if images is None:
             self.artifact.require_generator()
         pixels = None if images is None else self._check_translation(images, labels)
-        index = check_keys(self.card, count if pixels is None else len(pixels), start, mode)
+        shape = None if pixels is None else tuple(pixels.shape[1:])
+        index = check_keys(self.card, count if pixels is None else len(pixels), start, mode, shape)
         values, given = self._check_parameters(parameters or {})
         classes = resolve_labels(
             "any" if labels is None and pixels is not None else labels,  # type: ignore[arg-type]
@@ -161,17 +165,33 @@ class Planner(ABC):
             translated=work.rows.images is not None,
         )
 
-    def cost(self, count: int, mode: Mode = "fast", parameters: Parameters | None = None) -> float:
+    def cost(
+        self,
+        count: int,
+        mode: Mode = "fast",
+        parameters: Parameters | None = None,
+        shape: Shape | None = None,
+    ) -> float:
         """Predicted seconds of device time, from what warm-up measured; 0.0 where it measured nothing.
 
-        ``parameters``: those of planned work, which may ask for many steps or few; None: the defaults.
+        Args:
+            parameters: those of planned work, which may ask for many steps or few; None: the defaults.
+            shape: channels, height and width of the images to translate, if there are some.
         """
         steps = None if parameters is None else self.steps(parameters)
-        return self.traits.costs.seconds(count, mode, steps)
+        return self.traits.costs.seconds(count, mode, steps, self._load(shape))
 
-    def best_bucket(self, mode: Mode = "fast") -> int:
+    def best_bucket(self, mode: Mode = "fast", shape: Shape | None = None) -> int:
         """How many samples at once take the least time for each, by what warm-up measured."""
-        return self.traits.costs.best_bucket(mode)
+        return self.traits.costs.best_bucket(mode, self._load(shape))
+
+    def _load(self, shape: Shape | None) -> float | None:
+        """How much work such an image is beside those that were measured; None: it is as those were."""
+        resizing = self.traits.resizing
+        if shape is None or resizing is None:
+            return None
+        cover = resizing.cover(*shape[1:])
+        return None if cover.tiles == 1 and cover.shape == resizing.natural else resizing.load(*shape[1:])
 
     def _check_parameters(self, given: Mapping[str, Value]) -> tuple[dict[str, float | str], Tensor | None]:
         """Every parameter as it is recorded, and what the model made of the pictures among them."""
@@ -186,7 +206,7 @@ class Planner(ABC):
 
     def _check_translation(self, images: Images, labels: Labels | None) -> Tensor:
         require_translator(self.card.family, self.card.reference)
-        pixels = check_images(self.card, images)
+        pixels = check_images(self.card, images, any_size=self.traits.resizing is not None)
         if labels is None and self.card.classes is not None:
             raise UsageError(f"{self.card.reference} has classes; say with labels what the images show.")
         return pixels

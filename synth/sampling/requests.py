@@ -19,6 +19,8 @@ from synth.errors import UsageError
 from synth.models.program import AnyParameter, Parameter, PictureParameter, TextParameter
 from synth.randomness import MAX_INDEX
 from synth.sampling.generator import Images
+from synth.sampling.rows import Shape
+from synth.sampling.sizes import LEAST_SIDE
 from synth.text import closest
 
 _CLASS = "{class}"
@@ -26,16 +28,19 @@ _MOST_BYTES = 4 * 2**30
 """Most bytes of images that one call returns."""
 
 
-def check_keys(card: ModelCard, count: int | None, start: int, mode: Mode) -> Tensor:
-    """int64 [count]: the indices; raises UsageError."""
+def check_keys(
+    card: ModelCard, count: int | None, start: int, mode: Mode, shape: Shape | None = None
+) -> Tensor:
+    """int64 [count]: the indices; raises UsageError. ``shape``: of the images, if not the model's."""
     count, start = _whole_number("count", count), _whole_number("start", start)
     if count < 1:
         raise UsageError(f"count must be 1 or more, not {count}.")
     image = card.image
-    most = _MOST_BYTES // (image.channels * image.height * image.width)
+    channels, height, width = shape or (image.channels, image.height, image.width)
+    most = _MOST_BYTES // (channels * height * width)
     if count > most:
         raise UsageError(
-            f"{count:,} images of {image.height} x {image.width} are too many for one call; "
+            f"{count:,} images of {height} x {width} are too many for one call; "
             f"ask for at most {most:,} at once, in parts with start=, or use synth generate."
         )
     if not 0 <= start <= MAX_INDEX - count:
@@ -125,18 +130,23 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 
-def check_images(card: ModelCard, images: Images) -> Tensor:
-    """uint8 [N, C, H, W] of the model's shape; raises UsageError."""
+def check_images(card: ModelCard, images: Images, *, any_size: bool = False) -> Tensor:
+    """uint8 [N, C, H, W] of the model's shape, or of its channels alone with ``any_size``; or UsageError."""
     image = card.image
-    wanted = [image.height, image.width, image.channels]
-    if isinstance(images, Tensor):
-        wanted = [image.channels, image.height, image.width]
-    elif not isinstance(images, np.ndarray):
+    if not isinstance(images, (Tensor, np.ndarray)):
         raise UsageError(f"Images are a tensor or a numpy array, not {type(images).__name__}.")
     shape = list(images.shape)
+    as_tensor = isinstance(images, Tensor)
+    sides = shape[2:4] if as_tensor else shape[1:3]
+    taken = any_size and len(shape) == 4 and min(sides) >= LEAST_SIDE
+    height, width = sides if taken else (image.height, image.width)
+    wanted = [image.channels, height, width] if as_tensor else [height, width, image.channels]
     if str(images.dtype) not in ("torch.uint8", "uint8") or shape[1:] != wanted or not shape[0]:
+        size = ["H", "W"] if any_size else [image.height, image.width]
+        form = ["N", image.channels, *size] if as_tensor else ["N", *size, image.channels]
+        least = f", H and W from {LEAST_SIDE}" if any_size else ""
         raise UsageError(
-            f"{card.reference} translates one or more images in uint8 {['N', *wanted]}; "
+            f"{card.reference} translates one or more images in uint8 {form}{least}; "
             f"these are {images.dtype} {shape}."
         )
     # A copy: torch cannot look into every numpy array (read-only, turned upside down).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from synth.randomness import seed_word
 
 Wanted = Callable[[], Tensor | None]
 """Asked between steps: bool [N], which rows somebody still waits for; None for all."""
+
+Shape = tuple[int, ...]
+"""Channels, height and width of images."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,20 @@ class Rows:
         return len(self.index)
 
     @property
-    def shape(self) -> tuple[int, ...] | None:
+    def shape(self) -> Shape | None:
         """Channels, height and width of the images; None without."""
         return None if self.images is None else tuple(self.images.shape[1:])
 
     def __getitem__(self, rows: slice) -> Rows:
         return self._each(lambda tensor: tensor[rows])
+
+    def repeated(self, count: int) -> Rows:
+        """The one row that there is, ``count`` times."""
+        return self._each(lambda one: one.expand(count, *one.shape[1:]))
+
+    def with_images(self, images: Tensor) -> Rows:
+        """The same rows with other images, uint8 [N, C, H, W]."""
+        return replace(self, images=images)
 
     def padded(self, size: int) -> Rows:
         """``size`` rows, the last one repeated."""

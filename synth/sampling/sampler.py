@@ -99,6 +99,7 @@ class Sampler(Planner):
                 precision=self.precision,
                 parameters=program.parameters,
                 costs=self._core.costs,
+                resizing=self._core.resizing,
             )
         return self._traits
 
@@ -154,6 +155,8 @@ class Sampler(Planner):
     ) -> Batch:
         """One sample for each image: uint8, tensor [N, C, H, W] or numpy [N, H, W, C], of the model's shape.
 
+        Models whose program is ``Resizable`` take any height and width from 8 pixels on, and give images of
+        the same size; large ones are translated in overlapping tiles.
         ``labels`` say what the images show; models with classes need them. A parameter that takes pictures is
         given one or a list of them, uint8, tensors [C, H, W] or arrays [H, W, C] of any size. For the rest,
         and for what is raised, see ``generate``.

@@ -53,7 +53,7 @@ class PinnedTransfer:
 
     def __init__(self, device: torch.device, most_bytes: int) -> None:
         """``most_bytes``: of the pixels of one bucket."""
-        self._device = device
+        self._device, self._most_bytes = device, most_bytes
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._slots = [
             _Slot(
@@ -66,6 +66,9 @@ class PinnedTransfer:
         self._next = 0
 
     def put(self, pixels: Tensor, target: Tensor) -> None:
+        if pixels.numel() > self._most_bytes:  # of images larger than the buffers were made for
+            target.copy_(pixels)
+            return
         slot = self._slots[self._next]
         self._next = (self._next + 1) % _SLOTS
         self._land(slot)

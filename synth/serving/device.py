@@ -16,6 +16,7 @@ from synth.batch import Mode, Parameters
 from synth.errors import DeviceError
 from synth.machine import worker_threads
 from synth.sampling.planner import Planner
+from synth.sampling.rows import Shape
 from synth.serving.lanes import Bucket, Lanes
 from synth.serving.problems import DeviceFailureError
 from synth.serving.telemetry import Telemetry
@@ -95,12 +96,14 @@ class DeviceThreads:
         with self._grown:
             return (self._lanes.seconds + sum(self._running.values())) / self.count
 
-    def predict(self, sampler: Planner, count: int, mode: Mode, parameters: Parameters) -> float:
-        """Seconds that ``count`` samples take by themselves."""
+    def predict(
+        self, sampler: Planner, count: int, mode: Mode, parameters: Parameters, shape: Shape | None = None
+    ) -> float:
+        """Seconds that ``count`` samples take by themselves; ``shape``: of the images to translate."""
         with self._grown:
-            least = min(count, sampler.best_bucket(mode))
-            one = self._lanes.predict(sampler, least, mode, parameters)
-            return max(one, self._lanes.predict(sampler, count, mode, parameters) / self.count)
+            least = min(count, sampler.best_bucket(mode, shape))
+            one = self._lanes.predict(sampler, least, mode, parameters, shape)
+            return max(one, self._lanes.predict(sampler, count, mode, parameters, shape) / self.count)
 
     def add(self, ticket: Ticket) -> None:
         """Let a ticket wait."""

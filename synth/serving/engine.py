@@ -114,7 +114,7 @@ class Engine:
 
     def predict(self, sampler: Planner, work: Work) -> float:
         """Seconds of device time that work takes by itself."""
-        return self._device.predict(sampler, len(work), work.mode, work.parameters)
+        return self._device.predict(sampler, len(work), work.mode, work.parameters, work.rows.shape)
 
     def check(self, deadline: float | None, seconds: float = 0.0) -> None:
         """Raise OverloadError if work of ``seconds`` would not be accepted now, DeadlineError if too late."""

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from synth.batch import Mode, Parameters
 from synth.sampling.planner import Planner
-from synth.sampling.rows import Rows
+from synth.sampling.rows import Rows, Shape
 from synth.serving.telemetry import Share
 from synth.serving.tickets import LaneKey, Ticket
 
@@ -60,7 +60,7 @@ class Bucket:
 
 @dataclass(eq=False)
 class Lane:
-    """Samples of one model, operation, mode and set of parameters."""
+    """Samples of one model, operation, mode, set of parameters and shape of the images to translate."""
 
     key: LaneKey
     sampler: Planner
@@ -70,6 +70,8 @@ class Lane:
     """Samples per batch."""
     scale: float
     """By which batches take longer here than warm-up measured."""
+    shape: Shape | None = None
+    """Of the images to translate; None where images are made from nothing."""
     rows: int = 0
     """Samples that wait."""
     credit: float = 0.0
@@ -89,7 +91,8 @@ class Lane:
         self.scale += _SMOOTHING * (seconds / self._expected(rows) - self.scale)
 
     def _expected(self, rows: int) -> float:
-        return self.sampler.cost(rows, self.mode, self.parameters) or rows * _UNMEASURED_SECONDS
+        cost = self.sampler.cost(rows, self.mode, self.parameters, self.shape)
+        return cost or rows * _UNMEASURED_SECONDS
 
     def take(self) -> list[Piece]:
         """A batch of what waits: ``size`` samples if there are so many. Clients give in turns."""
@@ -138,9 +141,11 @@ class Lanes:
         """Predicted device time of all that waits."""
         return sum(lane.waiting_seconds for lane in self._lanes.values())
 
-    def predict(self, sampler: Planner, rows: int, mode: Mode, parameters: Parameters) -> float:
+    def predict(
+        self, sampler: Planner, rows: int, mode: Mode, parameters: Parameters, shape: Shape | None = None
+    ) -> float:
         """Device time of ``rows`` samples by themselves."""
-        return self._scales.get(sampler, 1.0) * sampler.cost(rows, mode, parameters)
+        return self._scales.get(sampler, 1.0) * sampler.cost(rows, mode, parameters, shape)
 
     def add(self, ticket: Ticket) -> None:
         """Let a ticket wait."""
@@ -188,5 +193,6 @@ class Lanes:
 
     def _open(self, ticket: Ticket) -> Lane:
         sampler, work = ticket.sampler, ticket.work
-        size = sampler.best_bucket(work.mode)
-        return Lane(ticket.lane, sampler, work.mode, work.parameters, size, self._scales.get(sampler, 1.0))
+        shape = work.rows.shape
+        size, scale = sampler.best_bucket(work.mode, shape), self._scales.get(sampler, 1.0)
+        return Lane(ticket.lane, sampler, work.mode, work.parameters, size, scale, shape)

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from synth.batch import Mode
 from synth.sampling.planner import Planner
-from synth.sampling.rows import Work
+from synth.sampling.rows import Shape, Work
 from synth.serving.telemetry import Trace
 
-LaneKey = tuple[int, str, Mode, tuple[tuple[str, float | str], ...]]
+LaneKey = tuple[int, str, Mode, tuple[tuple[str, float | str], ...], Shape | None]
 
 
 class Ticket:
@@ -45,8 +45,9 @@ class Ticket:
         self._given = 0
         self._error: Exception | None = None
         self._reader: asyncio.Future[None] | None = None
+        shape = work.rows.shape
         kind = "generate" if work.rows.images is None else "translate"
-        self.lane: LaneKey = (id(sampler), kind, work.mode, tuple(sorted(work.parameters.items())))
+        self.lane: LaneKey = (id(sampler), kind, work.mode, tuple(sorted(work.parameters.items())), shape)
         """Requests of one lane can share a batch."""
 
     @property

@@ -69,10 +69,10 @@ class FakeGenerator:
             parameters=work.parameters,
         )
 
-    def cost(self, count, mode="fast", parameters=None) -> float:
+    def cost(self, count, mode="fast", parameters=None, shape=None) -> float:
         return 0.0
 
-    def best_bucket(self, mode="fast") -> int:
+    def best_bucket(self, mode="fast", shape=None) -> int:
         return 64
 
     def close(self) -> None:

@@ -38,10 +38,10 @@ class IndexSampler:
         self.wanted.append(None if asked is None else asked.tolist())
         return (rows.index + 100 * rows.seed).to(torch.uint8).reshape(-1, 1, 1, 1)
 
-    def cost(self, count: int, mode: Mode = "fast", parameters: object = None) -> float:
+    def cost(self, count: int, mode: Mode = "fast", parameters: object = None, shape: object = None) -> float:
         return count * self.seconds
 
-    def best_bucket(self, mode: Mode = "fast") -> int:
+    def best_bucket(self, mode: Mode = "fast", shape: object = None) -> int:
         return self.bucket
 
 

@@ -94,6 +94,11 @@ class Planner(ABC):
         """The sampling parameters that this model takes, with their ranges."""
         return self.traits.parameters
 
+    @property
+    def any_size(self) -> bool:
+        """Whether it translates images of any size; otherwise of its own alone."""
+        return self.traits.resizing is not None
+
     def fingerprint(self, mode: Mode = "fast") -> Fingerprint:
         """All that decides pixels besides key, label and parameters."""
         traits = self.traits
@@ -206,7 +211,7 @@ class Planner(ABC):
 
     def _check_translation(self, images: Images, labels: Labels | None) -> Tensor:
         require_translator(self.card.family, self.card.reference)
-        pixels = check_images(self.card, images, any_size=self.traits.resizing is not None)
+        pixels = check_images(self.card, images, any_size=self.any_size)
         if labels is None and self.card.classes is not None:
             raise UsageError(f"{self.card.reference} has classes; say with labels what the images show.")
         return pixels

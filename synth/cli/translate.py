@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -54,9 +55,24 @@ def translate(
         typer.Option(
             "--fit",
             help="resize: images of another size than the model's are resized, and cropped at the centre. "
-            "Default: they are refused.",
+            "Default: they keep their size where the model takes any, and are refused elsewhere.",
         ),
     ] = None,
+    style: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--style",
+            metavar="FILE",
+            help="A picture whose style to take, where the model can; may be repeated.",
+        ),
+    ] = None,
+    allow_label_drift: Annotated[
+        bool,
+        typer.Option(
+            "--allow-label-drift",
+            help="Keep labels although the model was not found to preserve what images show.",
+        ),
+    ] = False,
     format_name: FormatName = "imagefolder",
     image_format: ImageFormatName = "png",
     quality: Quality = 95,
@@ -89,11 +105,13 @@ def translate(
     from synth.artifacts import Store
     from synth.data import open_source
     from synth.data.encode import Encoding
+    from synth.data.pictures import read_pictures
     from synth.data.writers.formats import get_format
     from synth.offline import make_translation_plan, translate_dataset
     from synth.sampling import Sampler
     from synth.sampling.requests import read_parameters
 
+    pictures = {} if not style else {"style": read_pictures(style)}
     encoding = Encoding(image_format, quality)  # type: ignore[arg-type]  # it checks
     get_format(format_name, encoding)
     source = open_source(data, skip_unreadable=skip_unreadable)
@@ -105,10 +123,12 @@ def translate(
         source,
         labels=labels,
         fit=fit,  # type: ignore[arg-type]  # it checks
+        any_size=sampler.any_size,
+        allow_label_drift=allow_label_drift,
         seed=seed,
         start=start,
         mode=mode,
-        parameters=read_parameters(sampler.parameters, parameters),
+        parameters={**read_parameters(sampler.parameters, parameters), **pictures},
         format=format_name,
         shard_size=shard_size,
         encoding=encoding,

@@ -14,10 +14,10 @@ from synth.data.encode import PNG, Encoding
 from synth.data.provenance import png_texts, sample_key, sample_records
 
 
-def write_tar(file: IO[bytes], batch: Batch, encoding: Encoding = PNG) -> None:
-    """A WebDataset shard: ``tar_members`` and ``tar_end``."""
-    file.write(members := tar_members(batch, encoding))
-    file.write(tar_end(len(members)))
+def write_tar(file: IO[bytes], batches: Sequence[Batch], encoding: Encoding = PNG) -> None:
+    """A WebDataset shard: ``tar_members`` of each batch, and ``tar_end``."""
+    written = sum(file.write(tar_members(batch, encoding)) for batch in batches)
+    file.write(tar_end(written))
 
 
 def tar_members(batch: Batch, encoding: Encoding = PNG) -> bytes:

@@ -159,7 +159,11 @@ class TranslateBody(DatasetBody, SourceBody):
     fit: Literal["resize"] | None = Field(
         default=None,
         description="'resize': images of another size than the model's are resized and cropped at the "
-        "centre, as in training. If left out, they fail the job.",
+        "centre, as in training. If left out, they fail the job, unless the model takes images of any size.",
+    )
+    allow_label_drift: StrictBool = Field(
+        default=False,
+        description="Keep the labels although the model was not found to preserve what images show.",
     )
 
     def pin(self, store: Store, queue: Queue) -> dict[str, Any]:

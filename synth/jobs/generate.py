@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from synth.artifacts import Store
@@ -83,14 +83,18 @@ def result(task: Task, manifest: DatasetManifest) -> dict[str, Any]:
     }
 
 
-def preview(task: Task, first: Shard, make: Callable[[Shard], Batch]) -> None:
-    """The first images once more, in one picture: a few samples cost less than to hand them through."""
+def preview(task: Task, first: Shard, make: Callable[[Shard], Batch | Sequence[Batch]]) -> None:
+    """The first images once more, in one picture: a few samples cost less than to hand them through.
+
+    Of images that differ in size, those of the first one's size.
+    """
     if task.folder.preview.exists():
         return
     count = min(first.count, _PREVIEW_IMAGES)
     labels = first.labels if isinstance(first.labels, str) else first.labels[:count]
-    batch = make(dataclasses.replace(first, count=count, labels=labels))
+    made = make(dataclasses.replace(first, count=count, labels=labels))
+    batch = made if isinstance(made, Batch) else made[0]
     picture = io.BytesIO()
-    grid(batch.images.cpu(), min(count, _PREVIEW_COLUMNS)).save(picture, format="PNG")
+    grid(batch.images.cpu(), min(len(batch), _PREVIEW_COLUMNS)).save(picture, format="PNG")
     with storage_errors("write the preview", task.folder.path):
         replace_file(task.folder.preview, picture.getvalue())

@@ -22,6 +22,8 @@ def run(task: Task) -> dict[str, Any]:
         source,
         labels=body.labels,
         fit=body.fit,
+        any_size=sampler.any_size,
+        allow_label_drift=body.allow_label_drift,
         # By its id: where the server keeps it is nobody's business.
         name=body.data or f"job {body.dataset}",
         seed=body.seed,

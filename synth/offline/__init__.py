@@ -2,12 +2,8 @@
 
 from synth.offline.generate import generate_dataset, run_shard
 from synth.offline.plan import Plan, Shard, make_plan, shards
-from synth.offline.translate import (
-    TranslationPlan,
-    make_translation_plan,
-    translate_dataset,
-    translate_shard,
-)
+from synth.offline.translate import translate_dataset, translate_shard
+from synth.offline.translation_plan import TranslationPlan, make_translation_plan
 
 __all__ = [
     "Plan",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,7 +44,7 @@ def check_batch(batch: Batch, plan: Request, shard: Shard) -> Batch:
 def write_dataset(
     plan: Request,
     work: Iterator[Shard],
-    make: Callable[[Shard], Batch],
+    make: Callable[[Shard], Batch | Sequence[Batch]],
     out: str | Path,
     *,
     resume: bool = False,
@@ -80,7 +80,9 @@ def write_dataset(
         raise InterruptedRunError(_interrupted(writer, plan, out)) from None
 
 
-def _write_missing(make: Callable[[Shard], Batch], work: Iterator[Shard], writer: Writer) -> Iterator[int]:
+def _write_missing(
+    make: Callable[[Shard], Batch | Sequence[Batch]], work: Iterator[Shard], writer: Writer
+) -> Iterator[int]:
     """Make the shards that are not there yet; yields the samples done, at the start and after each shard."""
     completed = writer.completed
     done = sum(completed.values())

@@ -44,12 +44,18 @@ def check_pictures(parameter: PictureParameter, given: object) -> list[np.ndarra
             f"{name} takes pictures: --{name} FILE on the command line, files in the form field {name} over "
             f"HTTP, {name}=array in Python. {given!r:.60} is none."
         )
-    pictures = list(given) if isinstance(given, (list, tuple)) else [given]
+    pictures = as_pictures(parameter.name, given)
     if not 1 <= len(pictures) <= parameter.most:
         raise UsageError(
             f"{parameter.name} takes 1 to {parameter.most} pictures; {len(pictures)} were given."
         )
-    return [_canonical(parameter.name, picture) for picture in pictures]
+    return pictures
+
+
+def as_pictures(name: str, given: object) -> list[np.ndarray]:
+    """Canonical pixels of one picture or a list of them, for a parameter of that name; raises UsageError."""
+    pictures = list(given) if isinstance(given, (list, tuple)) else [given]
+    return [_canonical(name, picture) for picture in pictures]
 
 
 def as_input(pixels: np.ndarray, channels: int, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from synth.artifacts import Metric
+from synth.artifacts.preservation import THRESHOLD
 
-PRESERVED = 0.95
-"""Share of labels that a translation must keep for its weights to be preferred by closeness alone."""
 _LEAST_CHANGE = 0.02
 """Root mean square difference, pixels in 0 to 1: below it nothing is to be seen."""
 _LEAST_CLOSED = 0.1
@@ -62,7 +61,7 @@ def _inverted(values: Mapping[str, float]) -> str | None:
 
 def _labels_lost(values: Mapping[str, float]) -> str | None:
     kept = values.get("label_preservation", 1.0)
-    if kept >= PRESERVED:
+    if kept >= THRESHOLD:
         return None
     return (
         f"only {kept:.1%} of the images keep their class. Labels of translated images are not to be trusted: "

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from synth.artifacts import Metric
+from synth.artifacts.preservation import THRESHOLD
 from synth.data import ImageSet
 from synth.evaluation import open_extractor
 from synth.evaluation.figures import Estimate, Figure
@@ -25,7 +26,6 @@ from synth.training.preservation import (
     structure_similarity,
 )
 from synth.training.recipe import Recipe
-from synth.training.translation_guards import PRESERVED
 from synth.training.translator import TranslatorModule
 from synth.training.yardstick import MOST_IMAGES, Features, Measured
 
@@ -87,7 +87,7 @@ class TranslationYardstick:
                 f"{name}{suffix}": metric for name, metric in self._ways[direction].metrics(reading).items()
             }
         kept = readings["a_to_b"].label_preservation
-        shortfall = 0.0 if kept is None else max(0.0, PRESERVED - kept)
+        shortfall = 0.0 if kept is None else max(0.0, THRESHOLD - kept)
         return Measured(readings["a_to_b"].distance, shortfall, metrics)
 
 

@@ -32,7 +32,7 @@ def written_by_tarfile(members):
 def test_a_tar_is_byte_for_byte_what_tarfile_writes():
     for samples in (batch(1), batch(7, classes=None), batch(40, start=2**62)):
         buffer = io.BytesIO()
-        write_tar(buffer, samples)
+        write_tar(buffer, [samples])
         with tarfile.open(fileobj=io.BytesIO(buffer.getvalue())) as tar:
             members = {member.name: tar.extractfile(member).read() for member in tar}
         assert len(members) == len(samples) * (2 if samples.labels is None else 3)
@@ -41,7 +41,7 @@ def test_a_tar_is_byte_for_byte_what_tarfile_writes():
 
 def test_members_of_a_sample_lie_side_by_side():
     buffer = io.BytesIO()
-    write_tar(buffer, batch(2))
+    write_tar(buffer, [batch(2)])
     with tarfile.open(fileobj=io.BytesIO(buffer.getvalue())) as tar:
         names = tar.getnames()
         record = json.load(tar.extractfile(names[5]))
@@ -51,6 +51,6 @@ def test_members_of_a_sample_lie_side_by_side():
 
 def test_an_index_beyond_twelve_digits_keeps_its_digits():
     buffer = io.BytesIO()
-    write_tar(buffer, batch(1, start=2**62))
+    write_tar(buffer, [batch(1, start=2**62)])
     with tarfile.open(fileobj=io.BytesIO(buffer.getvalue())) as tar:
         assert tar.getnames()[0] == f"{2**62}.png"

@@ -81,11 +81,11 @@ def at_shard(monkeypatch):
     def install(act):
         whole, begun = imagefolder.write_shard, []
 
-        def write_shard(staging, number, batch, encoding):
+        def write_shard(staging, number, batches, encoding):
             begun.append(number)
             if len(begun) == 2:
                 act()
-            return whole(staging, number, batch, encoding)
+            return whole(staging, number, batches, encoding)
 
         form = synth.data.writers.formats.FORMATS["imagefolder"]
         monkeypatch.setitem(

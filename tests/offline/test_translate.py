@@ -86,9 +86,9 @@ def test_a_shard_is_a_function_of_the_plan_and_its_number(sampler, photos):
         photos,
         plan_of(sampler, photos, shard_size=23),
         next(shards(plan_of(sampler, photos, shard_size=23))),
-    )
+    )[0]
     for shard in reversed(work):
-        part = translate_shard(sampler, photos, plan, shard)
+        (part,) = translate_shard(sampler, photos, plan, shard)
         assert torch.equal(part.images, whole.images[shard.start : shard.start + shard.count])
         assert list(part.sources) == list(photos.ids)[shard.start : shard.start + shard.count]
 

@@ -18,11 +18,12 @@ from synth.text import closest
 class WriteShard(Protocol):
     """Write one shard under ``staging.data`` (final files) and ``staging.parts`` (pieces); return both.
 
-    A function of the batch and encoding alone: equal ones give equal bytes, whatever was there before.
+    A function of the batches, one after the other, and of the encoding alone: equal ones give equal bytes,
+    whatever was there before.
     """
 
     def __call__(
-        self, staging: Staging, number: int, batch: Batch, encoding: Encoding
+        self, staging: Staging, number: int, batches: Sequence[Batch], encoding: Encoding
     ) -> tuple[list[DatasetFile], list[DatasetFile]]: ...
 
 
@@ -43,6 +44,11 @@ class Format:
     finish: Finish
     encodes: bool = True
     """Holds image files, and not raw pixels."""
+
+    @property
+    def any_size(self) -> bool:
+        """Whether the images may differ in size, as files may and rows of an array may not."""
+        return self.encodes
 
 
 FORMATS: dict[str, Format] = {

@@ -23,13 +23,15 @@ _MAX_INT64 = 2**63 - 1
 
 
 def write_shard(
-    staging: Staging, number: int, batch: Batch, encoding: Encoding
+    staging: Staging, number: int, batches: Sequence[Batch], encoding: Encoding
 ) -> tuple[list[DatasetFile], list[DatasetFile]]:
     """The images of one shard, and their metadata lines as a part."""
-    folders = None if batch.classes is None else folder_names(batch.classes)
+    classes = batches[0].classes
+    folders = None if classes is None else folder_names(classes)
     files, lines = [], []
-    encoded = encoding.encode(batch.numpy(), png_texts(batch))
-    for data, record in zip(encoded, sample_records(batch), strict=True):
+    encoded = (file for batch in batches for file in encoding.encode(batch.numpy(), png_texts(batch)))
+    records = (record for batch in batches for record in sample_records(batch))
+    for data, record in zip(encoded, records, strict=True):
         folder = "images" if folders is None else folders[record["label"]]
         name = f"{folder}/{sample_key(record['index'])}.{encoding.suffix}"
         files.append(write_file(staging.data, name, data))

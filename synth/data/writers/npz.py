@@ -22,11 +22,11 @@ FILE = "data.npz"
 
 
 def write_shard(
-    staging: Staging, number: int, batch: Batch, encoding: Encoding
+    staging: Staging, number: int, batches: Sequence[Batch], encoding: Encoding
 ) -> tuple[list[DatasetFile], list[DatasetFile]]:
     """One ``.npy`` part for each array that grows with the samples."""
     parts = []
-    for name, array in npz_columns(batch).items():
+    for name, array in npz_columns(Batch.concatenate(list(batches))).items():
         part = _part(name, number)
         np.save(staging.parts / part, array, allow_pickle=False)
         parts.append(describe(staging.parts, part))

@@ -62,9 +62,11 @@ class Header(_Record):
     width: int
 
     @classmethod
-    def of(cls, batch: Batch) -> Self:
-        """The header that this batch needs."""
+    def of(cls, batch: Batch, *, own_sizes: bool = False) -> Self:
+        """The header that this batch needs; height and width are 0 where images keep ``own_sizes``."""
         _, channels, height, width = batch.images.shape
+        if own_sizes:
+            height = width = 0
         return cls(
             fingerprint=batch.fingerprint.as_dict(),
             seed=batch.seed,

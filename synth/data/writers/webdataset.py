@@ -13,12 +13,12 @@ from synth.data.writers.staging import Header, ShardRecord, Staging
 
 
 def write_shard(
-    staging: Staging, number: int, batch: Batch, encoding: Encoding
+    staging: Staging, number: int, batches: Sequence[Batch], encoding: Encoding
 ) -> tuple[list[DatasetFile], list[DatasetFile]]:
     """``NUMBER.tar``."""
     name = f"{number:06d}.tar"
     with open(staging.data / name, "wb") as file:
-        write_tar(file, batch, encoding)
+        write_tar(file, batches, encoding)
     return [describe(staging.data, name)], []
 
 

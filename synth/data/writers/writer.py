@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -53,11 +53,12 @@ class Writer:
         """Samples in each finished shard, by shard number."""
         return {number: shard.count for number, shard in self._shards.items()}
 
-    def write(self, batch: Batch, shard: int | None = None) -> None:
-        """Write one batch as one shard, which is safe on the disk on return.
+    def write(self, batch: Batch | Sequence[Batch], shard: int | None = None) -> None:
+        """Write a batch, or several, as one shard, which is safe on the disk on return.
 
         Args:
             batch: at least one sample; model, classes, seed, parameters and image shape as in all others.
+                Where the plan says ``"sizes": "own"``, images of different batches may differ in size.
             shard: the shard's number, which decides its place; the next after the highest by default.
 
         Raises:
@@ -68,13 +69,19 @@ class Writer:
         number = max(self._shards, default=-1) + 1 if shard is None else shard
         if self.manifest is not None:
             raise UsageError(f"The data set in {self._staging.out} is closed; nothing can be added.")
-        if number in self._shards or len(batch) == 0:
+        batches = [batch] if isinstance(batch, Batch) else list(batch)
+        if number in self._shards or not batches or not all(map(len, batches)):
             raise UsageError(f"Shard {number} is empty, or written already.")
         with storage_errors(self._staging.out):
-            self._agree(Header.of(batch))
-            files, parts = self._form.write_shard(self._staging, number, batch, self._encoding)
+            for each in batches:
+                self._agree(Header.of(each, own_sizes=self._plan.plan.get("sizes") == "own"))
+            files, parts = self._form.write_shard(self._staging, number, batches, self._encoding)
             record = ShardRecord(
-                number=number, count=len(batch), class_counts=_class_counts(batch), files=files, parts=parts
+                number=number,
+                count=sum(map(len, batches)),
+                class_counts=_class_counts(batches),
+                files=files,
+                parts=parts,
             )
             self._staging.finish_shard(record)
         self._shards[number] = record
@@ -265,7 +272,9 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _class_counts(batch: Batch) -> list[int] | None:
-    if batch.labels is None or batch.classes is None:
+def _class_counts(batches: Sequence[Batch]) -> list[int] | None:
+    labels = [batch.labels.cpu() for batch in batches if batch.labels is not None]
+    classes = batches[0].classes
+    if not labels or classes is None:
         return None
-    return torch.bincount(batch.labels.cpu(), minlength=len(batch.classes)).tolist()
+    return torch.bincount(torch.cat(labels), minlength=len(classes)).tolist()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from synth.artifacts import Artifact, Store
+from synth.artifacts.preservation import THRESHOLD
 from synth.data import ImageSet, load_images, open_source
 from synth.data.npz import write_npz
 from synth.errors import LabelError
@@ -25,7 +26,6 @@ from synth.training.runs import data_digest, has_run
 if TYPE_CHECKING:
     from synth.training.adapting.adapt import Adaptation
 
-LEAST_PRESERVATION = 0.95
 _CHUNK = 500
 
 
@@ -121,9 +121,9 @@ def _label_note(translator: Artifact, allowed: bool) -> str:
         if value is None
         else f"it keeps {value:.1%} of the labels"
     )
-    if not allowed and (value is None or value < LEAST_PRESERVATION):
+    if not allowed and (value is None or value < THRESHOLD):
         raise LabelError(
-            f"{manifest.reference} may change what images show: {told}, and {LEAST_PRESERVATION:.0%} are "
+            f"{manifest.reference} may change what images show: {told}, and {THRESHOLD:.0%} are "
             "asked for. Use another translator, leave translate out of --methods, or take the risk with "
             "--allow-label-drift."
         )

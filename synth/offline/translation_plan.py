@@ -1,0 +1,220 @@
+"""What a data set of translated images shall hold; every image is looked at before anything is made."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from synth.artifacts.preservation import check_drift
+from synth.data.source import Source
+from synth.data.writers.formats import get_format
+from synth.data.writers.names import folder_names
+from synth.errors import LabelError, SourceError, UsageError
+from synth.families import require_translator
+from synth.labels import Labels, normalise_labels
+from synth.offline.plan import SHARD_SIZE, Request
+from synth.sampling.pictures import as_pictures, recorded
+from synth.sampling.sizes import LEAST_SIDE
+from synth.text import closest, some
+
+if TYPE_CHECKING:
+    from synth.artifacts import ModelCard
+    from synth.sampling.generator import Value
+
+Fit = Literal["resize"]
+"""What is done to images of another size than the model's: as training does, see ``load_images``."""
+
+_SHARD_BYTES = 2**29
+"""Most bytes of pixels in one shard of images that keep their sizes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationPlan(Request):
+    """A whole data set of translated images: equal plans make equal data sets.
+
+    Attributes:
+        source: the source as the user wrote it, for people; ``ids`` decide.
+        ids: content hash of each image, in the order of the source.
+        labels: what the images show, in the classes of the model: a request as in ``synth.labels``, or with
+            ``own_labels`` the class number of each image.
+        own_labels: the labels are the source's.
+        kept: class names and numbers of the source, which the data set keeps where the model has no classes.
+        fit: see ``Fit``; None refuses images of another size, or keeps it where the model takes any.
+        own_sizes: the translations have the sizes of their images.
+        pictures: canonical pixels by the parameter that takes them; ``parameters`` has their ids.
+        drift: what ``synth.artifacts.preservation`` says of labels that are kept although they may be wrong.
+    """
+
+    source: str
+    ids: tuple[str, ...]
+    own_labels: bool = False
+    kept: tuple[tuple[str, ...], tuple[int, ...]] | None = None
+    fit: Fit | None = None
+    own_sizes: bool = False
+    pictures: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
+    drift: Mapping[str, Any] | None = None
+
+    @cached_property
+    def source_digest(self) -> str:
+        """SHA-256 over the ids of the images and the labels that come from the source."""
+        digest = hashlib.sha256("".join(self.ids).encode())
+        if self.own_labels:
+            digest.update(repr(self.labels).encode())
+        if self.kept is not None:
+            digest.update(repr(self.kept).encode())
+        return digest.hexdigest()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The request ready for JSON; equal plans give equal dictionaries."""
+        # The labels of a source may be millions; its digest covers them.
+        shown = replace(self, labels="source") if self.own_labels or self.kept is not None else self
+        return {
+            "operation": "translate",
+            **super(TranslationPlan, shown).as_dict(),
+            "source": self.source,
+            "source_digest": self.source_digest,
+            "fit": self.fit,
+            **({"sizes": "own"} if self.own_sizes else {}),
+            **({} if self.drift is None else {"label_drift": dict(self.drift)}),
+        }
+
+
+def make_translation_plan(
+    card: ModelCard,
+    source: Source,
+    *,
+    labels: Labels | None = None,
+    fit: Fit | None = None,
+    name: str | None = None,
+    any_size: bool = False,
+    parameters: Mapping[str, Value] | None = None,
+    allow_label_drift: bool = False,
+    shard_size: int = SHARD_SIZE,
+    **request: Any,
+) -> TranslationPlan:
+    """The plan of translating a whole source by the generator of this card.
+
+    Every image is decoded once, so that nothing is begun that would fail in the middle.
+
+    Args:
+        source: its i-th image gets the key (seed, start + i).
+        labels: what the images show, see ``synth.labels``; None: the source's own, matched by the names of
+            the classes.
+        fit: see ``TranslationPlan``.
+        name: what to call the source; by default as it was opened.
+        any_size: the generator's; images then keep the sizes that they have, unless they are to be fitted.
+        parameters: by name, as ``Sampler.translate`` takes them.
+        allow_label_drift: keep labels also where the model was not found to preserve what they say; the plan
+            then tells it.
+        shard_size: of large images that keep their sizes, fewer are taken.
+        request: the other fields of ``Request``.
+
+    Raises:
+        UsageError: the model cannot translate, or not preserve labels, or a value is out of range.
+        LabelError: labels that cannot be read, classes that the model does not have, or no labels where the
+            model needs them.
+        SourceError: an image of another size, without ``fit``.
+        UnreadableError: files that cannot be decoded.
+    """
+    require_translator(card.family, card.reference)
+    if fit not in (None, "resize"):
+        raise UsageError(f"There is no fit {fit!r}; use resize, or leave it out.")
+    called = source.info.spec if name is None else name
+    own_sizes = fit is None and any_size
+    sizes = _check_sizes(source, called, card, fit, own_sizes)
+    if own_sizes:
+        _check_format(called, sizes, request.get("format", "imagefolder"))
+        largest = card.image.channels * max(height * width for height, width in sizes)
+        shard_size = max(1, min(shard_size, _SHARD_BYTES // largest))
+    own: tuple[int, ...] | None = None
+    if labels is None and card.classes is not None:
+        own = _match(source, called, card, card.classes)
+    kept = None
+    if labels is None and card.classes is None and source.labels is not None:
+        kept = source.info.classes or (), tuple(source.labels.tolist())
+    given = {} if parameters is None else dict(parameters)
+    texts = {name: value for name, value in given.items() if isinstance(value, (str, int, float))}
+    pictures = {name: as_pictures(name, value) for name, value in given.items() if name not in texts}
+    drift = None
+    if kept is not None or own is not None or labels is not None:
+        drift = check_drift(card, texts, allow=allow_label_drift)
+    return TranslationPlan(
+        model=card.reference,
+        digest=card.digest,
+        classes=card.classes,
+        count=len(source),
+        labels=own if own is not None else normalise_labels("any" if labels is None else labels),
+        source=called,
+        ids=tuple(source.ids),
+        own_labels=own is not None,
+        kept=kept,
+        fit=fit,
+        own_sizes=own_sizes,
+        parameters={**texts, **{name: recorded(pixels) for name, pixels in pictures.items()}},
+        pictures=pictures,
+        drift=drift,
+        shard_size=shard_size,
+        **request,
+    )
+
+
+def _check_format(called: str, sizes: set[tuple[int, int]], name: str) -> None:
+    """Raise UsageError where images of several sizes are to become rows of one array."""
+    if len(sizes) > 1 and not get_format(name).any_size:
+        raise UsageError(
+            f"The images of {called} have {len(sizes):,} sizes, and the format {name} holds images of one. "
+            "Use imagefolder or webdataset, or --fit resize."
+        )
+
+
+def _check_sizes(
+    source: Source, called: str, card: ModelCard, fit: Fit | None, own_sizes: bool
+) -> set[tuple[int, int]]:
+    """All heights and widths. Every image is decoded once: what is wrong shows before anything is made."""
+    wanted = card.image.height, card.image.width
+    found: set[tuple[int, int]] = set()
+    for origin, (height, width) in source.each(lambda pixels: pixels.shape[:2]):
+        found.add((height, width))
+        if own_sizes and min(height, width) < LEAST_SIDE:
+            raise SourceError(
+                f"{origin} of {called} is {height} x {width} (height x width), and {card.reference} takes "
+                f"images from {LEAST_SIDE} pixels a side on. Leave it out, or use --fit resize."
+            )
+        if fit is None and not own_sizes and (height, width) != wanted:
+            raise SourceError(
+                f"{origin} of {called} is {height} x {width} (height x width), and "
+                f"{card.reference} takes {wanted[0]} x {wanted[1]}. With --fit resize such images are "
+                "resized, and cropped at the centre."
+            )
+    if not found:
+        raise SourceError(f"There are no images in {called}: there is nothing to translate.")
+    return found
+
+
+def _match(source: Source, called: str, card: ModelCard, classes: Sequence[str]) -> tuple[int, ...]:
+    """The class number of each image in the model, found by the names of its class."""
+    info, labels = source.info, source.labels
+    if labels is None or info.classes is None:
+        raise LabelError(
+            f"{card.reference} has classes, and {called} has no labels. Say with --labels what the images "
+            f"show: {some(list(classes), 20)}."
+        )
+    # Names that cannot be folders are changed when a data set is written; it must be readable here.
+    known: Mapping[str, int] = {
+        **{name: number for number, name in enumerate(folder_names(classes))},
+        **{name: number for number, name in enumerate(classes)},
+    }
+    there = [info.classes[number] for number in sorted(set(labels.tolist()))]
+    unknown = [name for name in there if name not in known]
+    if unknown:
+        raise LabelError(
+            f"{card.reference} has no class {some([repr(name) for name in unknown])}"
+            f"{closest(unknown[0], classes)}, which {called} has. Classes of the model: "
+            f"{some(list(classes), 20)}. Rename them, or say with --labels what the images show."
+        )
+    return tuple(known[info.classes[number]] for number in labels.tolist())

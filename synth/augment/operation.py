@@ -1,0 +1,114 @@
+"""What an operation is: a typed configuration, a plan of plain numbers, and a pure function of the two.
+
+``plan`` turns the random words of n samples into parameters, arrays [n, ...] whose rows are plain JSON.
+``apply`` takes samples and parameters and draws nothing: a recorded plan gives the same samples again. Both
+treat each row by itself, so that a batch and its samples one by one give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from synth.augment.distributions import Distribution
+from synth.augment.keys import unit
+from synth.augment.samples import Samples
+
+Parameters = Mapping[str, np.ndarray]
+"""By name: an array [n, ...] of numbers, one row for each sample."""
+Target = Literal["image", "boxes", "masks", "points", "label"]
+ALL: frozenset[Target] = frozenset({"image", "boxes", "masks", "points", "label"})
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What a plan may depend on besides its draws: height and width in pixels, and the number of channels."""
+
+    size: tuple[int, int]
+    channels: int
+
+
+class Operation(BaseModel):
+    """Base of all operations; the fields of a subclass are its parameters in a specification.
+
+    Each field that is a distribution takes one random word for each sample, in the order of the fields.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, ignored_types=(cached_property,)
+    )
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    targets: ClassVar[frozenset[Target]] = ALL
+    """What is right after it: targets that are not named would be wrong, and are refused."""
+    geometry: ClassVar[Literal["none", "moves", "resizes"]] = "none"
+    """Whether pixels move, or the size changes as well."""
+    mirrors: ClassVar[bool] = False
+    """Turns left into right, which some classes do not survive."""
+    extra_words: ClassVar[int] = 0
+    """Random words that it takes besides."""
+
+    id: str = Field(
+        "", description="Decides its random numbers, and is unique; by default the operation's name."
+    )
+    probability: float = Field(1.0, ge=0, le=1, description="Share of the samples that it is applied to.")
+
+    @cached_property
+    def drawn(self) -> tuple[str, ...]:
+        """Names of the fields that are drawn."""
+        fields = type(self).model_fields
+        return tuple(name for name in fields if isinstance(getattr(self, name), Distribution))
+
+    @property
+    def words(self) -> int:
+        """Random words for each sample."""
+        return len(self.drawn) + self.extra_words
+
+    def plan(self, words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
+        """The parameters of n samples from their words, int64 [n, ``words``]."""
+        draws = unit(words[:, : len(self.drawn)])
+        found = {name: getattr(self, name).quantile(draws[:, at]) for at, name in enumerate(self.drawn)}
+        return self.refine(found, words[:, len(self.drawn) :], meta)
+
+    def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
+        """The parameters, from those drawn and from the extra words, int64 [n, ``extra_words``]."""
+        return found
+
+    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width after it; raises ConfigError where it cannot be applied to images of that size."""
+        return size
+
+    def apply(self, samples: Samples, parameters: Parameters) -> Samples:
+        """The n samples after it; those given are not changed."""
+        raise NotImplementedError
+
+
+class PixelOperation(Operation):
+    """Changes values and moves nothing."""
+
+    spares_alpha: ClassVar[bool] = True
+    """Transparency, the last of 2 or 4 channels, is left as it is."""
+
+    def apply(self, samples: Samples, parameters: Parameters) -> Samples:
+        images = samples.images
+        if self.spares_alpha and images.shape[1] in (2, 4):
+            changed = self.pixels(images[:, :-1].contiguous(), parameters)
+            return replace(samples, images=torch.cat([changed, images[:, -1:]], dim=1))
+        return replace(samples, images=self.pixels(images, parameters))
+
+    def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
+        """uint8 [n, C, H, W] of uint8 [n, C, H, W]."""
+        raise NotImplementedError
+
+
+def column(values: np.ndarray, like: Tensor) -> Tensor:
+    """float32 [n, 1, 1, 1] of numbers [n], on the device of ``like``."""
+    return torch.from_numpy(values.astype(np.float32)).to(like.device).reshape(-1, 1, 1, 1)

@@ -1,0 +1,1 @@
+"""The operations; ``synth.augment.table`` names them."""

@@ -1,0 +1,204 @@
+"""Operations that move pixels within an image of the same size."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from synth.augment.distributions import Distribution, Within
+from synth.augment.kernels import noise, warp
+from synth.augment.kernels.frame import Edge
+from synth.augment.keys import noise_key, unit
+from synth.augment.operation import Meta, Parameters
+from synth.augment.operations.geometry import GeometricOperation
+
+_ANGLE = Within(-360, 360)
+_SHEAR = Within(-80, 80)
+_SHARE = Within(-1, 1)
+_SCALE = Within(0.01, 100)
+
+
+class HorizontalFlip(GeometricOperation):
+    """Left becomes right."""
+
+    name: ClassVar[str] = "horizontal_flip"
+    mirrors: ClassVar[bool] = True
+    probability: float = Field(0.5, ge=0, le=1)
+    allow_chiral: bool = Field(False, description="Also where the specification names chiral classes.")
+
+    def images(self, images: Tensor, parameters: Parameters) -> Tensor:
+        return images.flip(-1)
+
+    def masks(self, masks: Tensor, parameters: Parameters) -> Tensor:
+        return self.images(masks, parameters)
+
+    def places(self, places: Tensor, rows: Tensor, parameters: Parameters, size: tuple[int, int]) -> Tensor:
+        return torch.stack([size[1] - places[:, 0], places[:, 1]], dim=1)
+
+
+class VerticalFlip(GeometricOperation):
+    """Top becomes bottom."""
+
+    name: ClassVar[str] = "vertical_flip"
+    mirrors: ClassVar[bool] = True
+    probability: float = Field(0.5, ge=0, le=1)
+    allow_chiral: bool = Field(False, description="Also where the specification names chiral classes.")
+
+    def images(self, images: Tensor, parameters: Parameters) -> Tensor:
+        return images.flip(-2)
+
+    def masks(self, masks: Tensor, parameters: Parameters) -> Tensor:
+        return self.images(masks, parameters)
+
+    def places(self, places: Tensor, rows: Tensor, parameters: Parameters, size: tuple[int, int]) -> Tensor:
+        return torch.stack([places[:, 0], size[0] - places[:, 1]], dim=1)
+
+
+class _Resampling(GeometricOperation):
+    edge: Edge = Field(
+        "constant", description="What comes in from outside: a constant, the edge, or a mirror image."
+    )
+    fill: int = Field(0, ge=0, le=255, description="The constant in images.")
+    mask_fill: int = Field(0, ge=0, le=255, description="The constant in masks, such as a class to ignore.")
+    nearest: bool = Field(False, description="Take the nearest pixel instead of a mean of four.")
+
+    def grid(self, images: Tensor, parameters: Parameters) -> Tensor:
+        """float32 [n, H, W, 2]: where each pixel of the result comes from, see ``warp.resample``."""
+        raise NotImplementedError
+
+    def images(self, images: Tensor, parameters: Parameters) -> Tensor:
+        grid = self.grid(images, parameters)
+        return warp.resample(images, grid, nearest=self.nearest, edge=self.edge, fill=self.fill)
+
+    def masks(self, masks: Tensor, parameters: Parameters) -> Tensor:
+        grid = self.grid(masks, parameters)
+        return warp.resample(masks, grid, nearest=True, edge=self.edge, fill=self.mask_fill)
+
+
+class _Projective(_Resampling):
+    def inverse(self, parameters: Parameters, size: tuple[int, int]) -> np.ndarray:
+        """float64 [n, 3, 3] from the result to the original, in pixels from the middle."""
+        raise NotImplementedError
+
+    def grid(self, images: Tensor, parameters: Parameters) -> Tensor:
+        size = images.shape[-2], images.shape[-1]
+        return warp.projective_grid(self.inverse(parameters, size), size, images.device)
+
+    def places(self, places: Tensor, rows: Tensor, parameters: Parameters, size: tuple[int, int]) -> Tensor:
+        middle = np.array([0.5 * size[1], 0.5 * size[0]])
+        forward = np.linalg.inv(self.inverse(parameters, size))[rows.numpy()]
+        x, y = (places.numpy().astype(np.float64) - middle).T
+        scaled = forward[:, :, 0] * x[:, None] + forward[:, :, 1] * y[:, None] + forward[:, :, 2]
+        return torch.from_numpy((scaled[:, :2] / scaled[:, 2:] + middle).astype(np.float32))
+
+
+class _Affine(_Projective):
+    def inverse(self, parameters: Parameters, size: tuple[int, int]) -> np.ndarray:
+        count = len(next(iter(parameters.values())))
+        nothing = np.zeros(count)
+        x, y = (parameters.get(name, nothing) for name in ("x", "y"))
+        shift = np.stack([np.round(x * size[1]), np.round(y * size[0])], axis=1)
+        shear = np.stack([parameters.get(name, nothing) for name in ("shear_x", "shear_y")], axis=1)
+        return warp.inverse_affine(
+            parameters.get("degrees", nothing), shift, parameters.get("scale", np.ones(count)), shear
+        )
+
+
+class Rotate(_Affine):
+    """Turn around the middle."""
+
+    name: ClassVar[str] = "rotate"
+    degrees: Annotated[Distribution, _ANGLE] = Field(_ANGLE.read([-15, 15]), description="Clockwise.")
+
+
+class Scale(_Affine):
+    """Enlarge or reduce around the middle, in an image of the same size."""
+
+    name: ClassVar[str] = "scale"
+    scale: Annotated[Distribution, _SCALE] = Field(_SCALE.read([0.8, 1.25]), description="Above 1 enlarges.")
+
+
+class Translate(_Affine):
+    """Shift by whole pixels."""
+
+    name: ClassVar[str] = "translate"
+    x: Annotated[Distribution, _SHARE] = Field(_SHARE.read([-0.1, 0.1]), description="Share of the width.")
+    y: Annotated[Distribution, _SHARE] = Field(_SHARE.read([-0.1, 0.1]), description="Share of the height.")
+
+
+class Shear(_Affine):
+    """Slant."""
+
+    name: ClassVar[str] = "shear"
+    shear_x: Annotated[Distribution, _SHEAR] = Field(_SHEAR.read([-10, 10]), description="Degrees.")
+    shear_y: Annotated[Distribution, _SHEAR] = Field(_SHEAR.read(0), description="Degrees.")
+
+
+class Affine(_Affine):
+    """Turn, scale, shift and slant at once, so that pixels are resampled once."""
+
+    name: ClassVar[str] = "affine"
+    degrees: Annotated[Distribution, _ANGLE] = Field(_ANGLE.read([-10, 10]), description="Clockwise.")
+    scale: Annotated[Distribution, _SCALE] = Field(_SCALE.read([0.9, 1.1]), description="Above 1 enlarges.")
+    x: Annotated[Distribution, _SHARE] = Field(_SHARE.read([-0.1, 0.1]), description="Share of the width.")
+    y: Annotated[Distribution, _SHARE] = Field(_SHARE.read([-0.1, 0.1]), description="Share of the height.")
+    shear_x: Annotated[Distribution, _SHEAR] = Field(_SHEAR.read([-5, 5]), description="Degrees.")
+    shear_y: Annotated[Distribution, _SHEAR] = Field(_SHEAR.read(0), description="Degrees.")
+
+
+class Perspective(_Projective):
+    """Draw each corner inwards: a view from aside."""
+
+    name: ClassVar[str] = "perspective"
+    distortion: float = Field(
+        0.3, ge=0, le=0.9, description="Most that a corner moves, as a share of half a side."
+    )
+    extra_words: ClassVar[int] = 8
+
+    def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
+        return {"inwards": (0.5 * self.distortion * unit(words)).reshape(-1, 4, 2)}
+
+    def inverse(self, parameters: Parameters, size: tuple[int, int]) -> np.ndarray:
+        sides = np.array([size[1], size[0]], dtype=np.float64)
+        signs = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], dtype=np.float64)
+        return warp.inverse_perspective(signs * sides * (0.5 - parameters["inwards"]), size)
+
+
+class _Displacing(_Resampling):
+    straight: ClassVar[bool] = False
+
+    def field(self, parameters: Parameters, size: tuple[int, int], device: torch.device) -> Tensor:
+        """float32 [n, H, W, 2]: how many pixels further on each pixel of the result comes from."""
+        raise NotImplementedError
+
+    def grid(self, images: Tensor, parameters: Parameters) -> Tensor:
+        size = images.shape[-2], images.shape[-1]
+        return warp.displaced_grid(self.field(parameters, size, images.device))
+
+    def places(self, places: Tensor, rows: Tensor, parameters: Parameters, size: tuple[int, int]) -> Tensor:
+        return warp.undone(self.field(parameters, size, places.device), rows, places)
+
+
+class Elastic(_Displacing):
+    """A smooth random deformation on a coarse grid (Ronneberger et al., "U-Net", arXiv 1505.04597)."""
+
+    name: ClassVar[str] = "elastic"
+    strength: Annotated[Distribution, Within(0, 0.25)] = Field(
+        Within(0, 0.25).read([0.05, 0.2]), description="Most that a grid point moves, as a share of a cell."
+    )
+    cells: int = Field(4, ge=1, le=64, description="Of the grid, along each side.")
+    extra_words: ClassVar[int] = 2
+
+    def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
+        return {**found, "key": noise_key(words)}
+
+    def field(self, parameters: Parameters, size: tuple[int, int], device: torch.device) -> Tensor:
+        side = self.cells + 3
+        words = noise.halves(parameters["key"], 2 * side * side)
+        reach = parameters["strength"][:, None, None, None] * (np.array([size[1], size[0]]) / self.cells)
+        control = (words.reshape(-1, side, side, 2) / 32768.0 - 1.0) * reach
+        return warp.spline(torch.from_numpy(control.astype(np.float32)).to(device), size)

@@ -1,0 +1,158 @@
+"""Noise, and holes in the image: pixels keep their places, and labels stay true."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from synth.augment.distributions import Distribution, Within
+from synth.augment.kernels import noise
+from synth.augment.keys import noise_key, unit
+from synth.augment.operation import Meta, Parameters, PixelOperation, column
+
+
+class _Noise(PixelOperation):
+    extra_words: ClassVar[int] = 2
+
+    def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
+        return {**found, "key": noise_key(words)}
+
+
+class GaussianNoise(_Noise):
+    """Independent normal noise on each value."""
+
+    name: ClassVar[str] = "gaussian_noise"
+    std: Annotated[Distribution, Within(0, 255)] = Field(
+        Within(0, 255).read([0, 15]), description="In values of 0 to 255."
+    )
+
+    def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
+        return noise.gaussian(images, parameters["key"], column(parameters["std"], images))
+
+
+class Speckle(_Noise):
+    """Noise in proportion to the value."""
+
+    name: ClassVar[str] = "speckle"
+    std: Annotated[Distribution, Within(0, 10)] = Field(
+        Within(0, 10).read([0, 0.15]), description="Share of the value."
+    )
+
+    def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
+        return noise.speckle(images, parameters["key"], column(parameters["std"], images))
+
+
+class PoissonNoise(_Noise):
+    """Shot noise of few photons."""
+
+    name: ClassVar[str] = "poisson_noise"
+    photons: Annotated[Distribution, Within(1, 1e6)] = Field(
+        Within(1, 1e6).read({"log_uniform": [50, 1000]}), description="That white stands for."
+    )
+
+    def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
+        return noise.poisson(images, parameters["key"], column(parameters["photons"], images))
+
+
+class SaltAndPepper(_Noise):
+    """Single pixels black or white."""
+
+    name: ClassVar[str] = "salt_and_pepper"
+    share: Annotated[Distribution, Within(0, 1)] = Field(
+        Within(0, 1).read([0, 0.05]), description="Of the pixels."
+    )
+
+    def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
+        return noise.salt_and_pepper(images, parameters["key"], column(parameters["share"], images))
+
+
+class Cutout(PixelOperation):
+    """Squares of one value, which may reach over the edge (DeVries and Taylor, arXiv 1708.04552)."""
+
+    name: ClassVar[str] = "cutout"
+    spares_alpha: ClassVar[bool] = False
+    side: float = Field(0.5, gt=0, le=1, description="Of the square, as a share of the image's shorter side.")
+    fill: int = Field(0, ge=0, le=255)
+    extra_words: ClassVar[int] = 2
+
+    def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
+        height, width = meta.size
+        side = max(1, round(self.side * min(height, width)))
+        middle = np.floor(unit(words) * [width, height]).astype(np.int64)
+        first = middle - side // 2
+        return {"rectangle": np.concatenate([first, first + side], axis=1)}
+
+    def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
+        hole = noise.inside(
+            parameters["rectangle"][:, None], (images.shape[-2], images.shape[-1]), images.device
+        )
+        return images.masked_fill(hole, self.fill)
+
+
+class RandomErasing(PixelOperation):
+    """A rectangle of noise or of one value, inside of the image (Zhong et al., arXiv 1708.04896)."""
+
+    name: ClassVar[str] = "random_erasing"
+    spares_alpha: ClassVar[bool] = False
+    area: Annotated[Distribution, Within(0, 1)] = Field(
+        Within(0, 1).read([0.02, 0.4]), description="Of the rectangle, as a share of the image's."
+    )
+    ratio: Annotated[Distribution, Within(0.01, 100)] = Field(
+        Within(0.01, 100).read({"log_uniform": [0.3, 3.3]}), description="Width by height."
+    )
+    fill: int | Literal["noise"] = Field("noise", description="A value of 0 to 255, or noise.")
+    extra_words: ClassVar[int] = 4
+
+    def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
+        height, width = meta.size
+        area = found["area"] * height * width
+        tall = np.clip(np.round(np.sqrt(area / found["ratio"])), 1, height).astype(np.int64)
+        wide = np.clip(np.round(np.sqrt(area * found["ratio"])), 1, width).astype(np.int64)
+        place = unit(words[:, :2])
+        left = np.floor(place[:, 0] * (width - wide + 1)).astype(np.int64)
+        top = np.floor(place[:, 1] * (height - tall + 1)).astype(np.int64)
+        return {
+            "rectangle": np.stack([left, top, left + wide, top + tall], axis=1),
+            "key": noise_key(words[:, 2:]),
+        }
+
+    def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
+        hole = noise.inside(
+            parameters["rectangle"][:, None], (images.shape[-2], images.shape[-1]), images.device
+        )
+        if self.fill != "noise":
+            return images.masked_fill(hole, self.fill)
+        field = noise.halves(parameters["key"], images[0].numel()) >> 8
+        return torch.where(hole, torch.from_numpy(field.astype(np.uint8)).reshape(images.shape), images)
+
+
+class GridMask(PixelOperation):
+    """A grid of square holes (Chen et al., arXiv 2001.04086)."""
+
+    name: ClassVar[str] = "grid_mask"
+    spares_alpha: ClassVar[bool] = False
+    period: Annotated[Distribution, Within(0.02, 2)] = Field(
+        Within(0.02, 2).read([0.25, 0.6]), description="Between holes, as a share of the shorter side."
+    )
+    hole: Annotated[Distribution, Within(0, 1)] = Field(
+        Within(0, 1).read(0.4), description="Side of a hole, as a share of the period."
+    )
+    fill: int = Field(0, ge=0, le=255)
+    extra_words: ClassVar[int] = 2
+
+    def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
+        period = np.maximum(np.round(found["period"] * min(meta.size)), 2).astype(np.int64)
+        return {
+            "period": period,
+            "hole": found["hole"],
+            "offset": np.floor(unit(words) * period[:, None]).astype(np.int64),
+        }
+
+    def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
+        size = images.shape[-2], images.shape[-1]
+        holes = noise.grid(parameters["period"], parameters["offset"], parameters["hole"], size)
+        return images.masked_fill(holes.to(images.device), self.fill)

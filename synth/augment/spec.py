@@ -1,0 +1,304 @@
+"""Read a specification: YAML or JSON to a tree of operations, or an error that says what is wrong and where.
+
+version: 1
+chiral: [b, d]                    # classes that a mirror would turn into others: no flips
+min_visible: 0.2                  # boxes of which less is left inside are dropped
+sample:
+  - horizontal_flip               # an operation with its defaults
+  - operation: rotate@1
+    probability: 0.5
+    degrees: [-10, 10]
+  - one_of:
+      - {operation: blur, sigma: [0.5, 1]}
+      - {operation: jpeg, quality: [30, 60]}
+  - some_of: [brightness, contrast, gamma]
+    count: 2
+  - sequence: [grey, gaussian_noise]
+    probability: 0.1
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import ValidationError
+
+from synth.augment.operation import Operation
+from synth.augment.presets import PRESETS
+from synth.augment.table import full_name, operation_type
+from synth.errors import ConfigError
+from synth.text import closest, some
+
+Kind = Literal["one_of", "some_of", "sequence"]
+KINDS: tuple[Kind, ...] = ("one_of", "some_of", "sequence")
+_FIELDS = ("version", "sample", "chiral", "min_visible")
+_MOST_DEEP = 16
+
+
+@dataclass(frozen=True)
+class Group:
+    """Several steps: one of them, some of them (in their order), or all."""
+
+    kind: Kind
+    id: str
+    probability: float
+    steps: tuple[Step, ...]
+    count: tuple[int, int] = (1, 1)
+    """Least and most of ``some_of``."""
+
+
+Step = Operation | Group
+
+
+@dataclass(frozen=True)
+class Specification:
+    """A checked specification.
+
+    Attributes:
+        sample: what is done to each sample, in this order.
+        chiral: names of classes whose mirror images belong to others.
+        min_visible: boxes of whose area less is left inside of the image are dropped, 0 to 1.
+    """
+
+    sample: tuple[Step, ...]
+    chiral: tuple[str, ...] = ()
+    min_visible: float = 0.0
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON, with every default and version filled in; reading it gives an equal specification."""
+        return {
+            "version": 1,
+            "chiral": list(self.chiral),
+            "min_visible": self.min_visible,
+            "sample": [_plain(step) for step in self.sample],
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON: equal digests make equal samples of equal ones."""
+        text = json.dumps(self.plain(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def operations(self) -> Iterator[Operation]:
+        """All operations in order, those within groups too."""
+        for step in _walk(self.sample):
+            if isinstance(step, Operation):
+                yield step
+
+
+def read_specification(content: str | Path | Mapping[str, Any]) -> Specification:
+    """A specification of a preset's name, a YAML or JSON file, or plain values.
+
+    Raises ConfigError for a file that cannot be read, unknown names (with a suggestion), values out of range,
+    search leaves that nobody has chosen for, ids used twice, flips where there are chiral classes, and
+    operations that change the size of some images only.
+    """
+    if isinstance(content, str) and content in PRESETS:
+        content = PRESETS[content]
+    values = dict(content) if isinstance(content, Mapping) else _read_file(Path(content))
+    for name in values:
+        if name not in _FIELDS:
+            raise ConfigError(
+                f"The pipeline has an unknown key {name!r}{closest(str(name), _FIELDS)}. "
+                f"Keys: {', '.join(_FIELDS)}."
+            )
+    if values.get("version", 1) != 1:
+        raise ConfigError(
+            f"The pipeline has version {values['version']!r}, and this synth knows 1; update synth."
+        )
+    open_leaves = [path for path, _ in searchable(values)]
+    if open_leaves:
+        raise ConfigError(
+            f"The pipeline leaves {some(open_leaves)} to a search; choose a value for each first."
+        )
+    steps = values.get("sample")
+    if not isinstance(steps, list) or not steps:
+        raise ConfigError("The pipeline has no steps: list at least one operation under 'sample'.")
+    found = Specification(
+        tuple(_step(step, f"sample[{place}]", 0) for place, step in enumerate(steps)),
+        _chiral(values.get("chiral", [])),
+        _share(values.get("min_visible", 0.0), "min_visible"),
+    )
+    _check_ids(found)
+    _check_flips(found)
+    _check_sizes(found.sample, inside=None)
+    return found
+
+
+def searchable(values: Any, path: str = "") -> list[tuple[str, Any]]:
+    """(path, choices) of all leaves ``{search: ...}``, such as ``sample[0].degrees``."""
+    if isinstance(values, Mapping):
+        if set(values) == {"search"}:
+            return [(path, values["search"])]
+        inner = [(f"{path}.{name}" if path else str(name), value) for name, value in values.items()]
+    elif isinstance(values, list):
+        inner = [(f"{path}[{place}]", value) for place, value in enumerate(values)]
+    else:
+        return []
+    return [leaf for name, value in inner for leaf in searchable(value, name)]
+
+
+def with_chosen(values: Any, chosen: Mapping[str, Any], path: str = "") -> Any:
+    """``values`` with the leaves of these paths replaced by what was chosen for them."""
+    if path in chosen:
+        return chosen[path]
+    if isinstance(values, Mapping):
+        return {
+            name: with_chosen(value, chosen, f"{path}.{name}" if path else str(name))
+            for name, value in values.items()
+        }
+    if isinstance(values, list):
+        return [with_chosen(value, chosen, f"{path}[{place}]") for place, value in enumerate(values)]
+    return values
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        presets = f" There are the presets {', '.join(PRESETS)}."
+        raise ConfigError(f"Cannot read the pipeline {path}: {error.strerror}.{presets}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is neither YAML nor JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold a pipeline: a mapping with 'sample', a list of operations.")
+    return content
+
+
+def _step(value: Any, where: str, depth: int) -> Step:
+    if depth > _MOST_DEEP:
+        raise ConfigError(f"{where}: groups lie in each other more than {_MOST_DEEP} deep.")
+    if isinstance(value, str):
+        value = {"operation": value}
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: a step is the name of an operation or a mapping, not {value!r}.")
+    kinds = [kind for kind in KINDS if kind in value]
+    if len(kinds) + ("operation" in value) != 1:
+        known = ("operation", *KINDS)
+        hint = next((found for name in value if (found := closest(str(name), known))), "")
+        raise ConfigError(
+            f"{where}: a step has one of the keys {', '.join(known)}{hint}, not {some([*value])}."
+        )
+    return _group(kinds[0], value, where, depth) if kinds else _operation(value, where)
+
+
+def _operation(value: Mapping[str, Any], where: str) -> Operation:
+    name = value["operation"]
+    if not isinstance(name, str):
+        raise ConfigError(f"{where}: an operation is named by a text, such as rotate@1, not {name!r}.")
+    try:
+        name = full_name(name)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    kind = operation_type(name)
+    fields = {field: one for field, one in value.items() if field != "operation"}
+    try:
+        return kind.model_validate({"id": name.partition("@")[0], **fields})
+    except ValidationError as error:
+        faults = []
+        for fault in error.errors():
+            field = ".".join(map(str, fault["loc"]))
+            if fault["type"] == "extra_forbidden":
+                faults.append(f"there is no parameter {field!r}{closest(field, kind.model_fields)}")
+            else:
+                faults.append(f"{field} = {fault['input']!r}: {fault['msg'].removeprefix('Value error, ')}")
+        raise ConfigError(f"{where} ({name}): {'; '.join(faults)}.") from None
+
+
+def _group(kind: Kind, value: Mapping[str, Any], where: str, depth: int) -> Group:
+    known = (kind, "id", "probability", *(("count",) if kind == "some_of" else ()))
+    for name in value:
+        if name not in known:
+            raise ConfigError(f"{where}: {kind} has no key {name!r}{closest(str(name), known)}.")
+    steps = value[kind]
+    if not isinstance(steps, list) or not steps:
+        raise ConfigError(f"{where}: {kind} takes a list of at least one step.")
+    inner = tuple(_step(step, f"{where}.{kind}[{place}]", depth + 1) for place, step in enumerate(steps))
+    # Its name follows from what is in it, and not from its place, which another step would change.
+    name = value.get("id", f"{kind}({','.join(step.id for step in inner)})")
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"{where}: an id is a text, not {name!r}.")
+    return Group(
+        kind,
+        name,
+        _share(value.get("probability", 1.0), f"{where}: probability"),
+        inner,
+        _count(value.get("count", 1), len(inner), where),
+    )
+
+
+def _count(value: Any, most: int, where: str) -> tuple[int, int]:
+    ends = value if isinstance(value, list) else [value, value]
+    whole = all(isinstance(end, int) and not isinstance(end, bool) for end in ends)
+    if len(ends) != 2 or not whole or not 0 <= ends[0] <= ends[1] <= most:
+        raise ConfigError(
+            f"{where}: count is a number, or two, of 0 to the {most} steps there are, not {value!r}."
+        )
+    return ends[0], ends[1]
+
+
+def _share(value: Any, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ConfigError(f"{what} is a number of 0 to 1, not {value!r}.")
+    return float(value)
+
+
+def _chiral(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ConfigError(f"chiral is a list of class names, not {value!r}.")
+    return tuple(value)
+
+
+def _walk(steps: tuple[Step, ...]) -> Iterator[Step]:
+    for step in steps:
+        yield step
+        if isinstance(step, Group):
+            yield from _walk(step.steps)
+
+
+def _check_ids(found: Specification) -> None:
+    seen: set[str] = set()
+    for step in _walk(found.sample):
+        if step.id in seen:
+            raise ConfigError(
+                f"Two steps have the id {step.id!r}, which decides their random numbers: give "
+                "one an 'id' of its own."
+            )
+        seen.add(step.id)
+
+
+def _check_flips(found: Specification) -> None:
+    for step in found.operations():
+        allowed = getattr(step, "allow_chiral", False)
+        if found.chiral and step.mirrors and step.probability > 0 and not allowed:
+            raise ConfigError(
+                f"{step.id} mirrors images, and the classes {some(found.chiral)} are declared chiral: leave "
+                "it out, or say 'allow_chiral: true'."
+            )
+
+
+def _check_sizes(steps: tuple[Step, ...], inside: Group | None) -> None:
+    for step in steps:
+        if isinstance(step, Group):
+            certain = step.kind == "sequence" and step.probability == 1.0
+            _check_sizes(step.steps, inside or (None if certain else step))
+        elif step.geometry == "resizes" and (step.probability < 1.0 or inside is not None):
+            raise ConfigError(
+                f"{step.id} may change the size of images, so it must be applied to all: give it "
+                "probability 1, outside of one_of, some_of and groups with a probability."
+            )
+
+
+def _plain(step: Step) -> dict[str, Any]:
+    if isinstance(step, Operation):
+        return {"operation": f"{step.name}@{step.version}", **step.model_dump(mode="json")}
+    plain: dict[str, Any] = {"id": step.id, "probability": step.probability}
+    plain[step.kind] = [_plain(inner) for inner in step.steps]
+    return {**plain, "count": list(step.count)} if step.kind == "some_of" else plain

@@ -24,7 +24,9 @@ class GenerationAnswer(BaseModel):
     digest: str
     seed: int
     start: int
-    shape: tuple[int, int, int, int] = Field(description="N, H, W, C.")
+    shape: tuple[int, int | None, int | None, int] = Field(
+        description="N, H, W, C; null for H and W where the images differ in size."
+    )
     classes: list[str] | None
     parameters: dict[str, float | str] = Field(description="Sampling parameters in use, defaults filled in.")
     fingerprint: dict[str, str] = Field(description="All else that decides the pixels.")

@@ -17,6 +17,7 @@ from synth.batch import Batch
 from synth.errors import SynthError
 from synth.serving.encoders import Encoder
 from synth.serving.forms import Form, answer_headers
+from synth.serving.memory import Reservation
 from synth.serving.orders import Order, memory_of, turn_of
 from synth.serving.problems import DeadlineError
 from synth.serving.request_id import request_id_of
@@ -59,7 +60,8 @@ class Delivery(Response):
             lease = lent.enter_context(await services.registry.lease(order.model))
             # Once more with its own cost when it is planned; most of what has to be refused need not be.
             services.engine.check(self._deadline)
-            size = memory_of(order.count, lease.artifact, self._form, services.settings)
+            shape = None if order.images is None else tuple(order.images.shape[1:])
+            size = memory_of(order.count, lease.artifact, self._form, services.settings, shape)
             reserved = held.enter_context(services.memory.reserve(size))
             work, whole = await order.plan(lease.sampler)
             ticket = held.enter_context(
@@ -73,19 +75,31 @@ class Delivery(Response):
             )
             del lease, work
             services.rates.take_images(scope, order.count)
-            scope["state"].update(model=whole.fingerprint.model, images=order.count)
-            encoder = self._form.open(whole)
-            pieces = encoded(ticket, whole, encoder, partial(encode, services, self._form, encoder))
-            head = {"Content-Type": encoder.media_type, **answer_headers(whole, self._form)}
-            if size <= _WHOLE_BYTES:
-                body = b"".join([piece async for piece in pieces])
-                self._check_deadline()
-                reserved.resize(len(body))
-                await _send_whole(send, head, body)
-            else:
-                if encoder.length is not None:
-                    head["Content-Length"] = str(encoder.length)
-                await send_stream(scope, send, head, gathered(pieces), self._check_deadline)
+            await self._send(scope, send, whole, whole_of(ticket, whole), reserved, size)
+
+    async def _send(
+        self,
+        scope: Scope,
+        send: Send,
+        whole: Batch,
+        parts: AsyncIterator[Batch],
+        reserved: Reservation,
+        size: int,
+    ) -> None:
+        """Encode and send what is made; ``reserved`` holds ``size`` bytes for that."""
+        scope["state"].update(model=whole.fingerprint.model, images=len(whole))
+        encoder = self._form.open(whole)
+        pieces = encoded(parts, encoder, partial(encode, self._services, self._form, encoder))
+        head = {"Content-Type": encoder.media_type, **answer_headers(whole, self._form)}
+        if size <= _WHOLE_BYTES:
+            body = b"".join([piece async for piece in pieces])
+            self._check_deadline()
+            reserved.resize(len(body))
+            await _send_whole(send, head, body)
+        else:
+            if encoder.length is not None:
+                head["Content-Length"] = str(encoder.length)
+            await send_stream(scope, send, head, gathered(pieces), self._check_deadline)
 
     def _check_deadline(self) -> None:
         if asyncio.get_running_loop().time() > self._deadline:
@@ -122,15 +136,22 @@ async def send_stream(
         _log.warning("request %s was broken off: %s", request_id_of(scope), error)
 
 
-async def encoded(
-    ticket: Ticket, whole: Batch, encoder: Encoder, encode: Callable[[Batch], bytes]
-) -> AsyncIterator[bytes]:
-    """The answer in pieces of any size, as the samples of ``ticket`` are made."""
-    yield encoder.head()
+async def whole_of(ticket: Ticket, whole: Batch) -> AsyncIterator[Batch]:
+    """The samples of ``ticket`` as they are made, with all that is known of them."""
     made = 0
     while made < len(whole):
         batch = whole.part(made, await ticket.get())
         made += len(batch)
+        yield batch
+        del batch
+
+
+async def encoded(
+    parts: AsyncIterator[Batch], encoder: Encoder, encode: Callable[[Batch], bytes]
+) -> AsyncIterator[bytes]:
+    """The answer in pieces of any size, as its samples are made."""
+    yield encoder.head()
+    async for batch in parts:
         few = batch.images.numel() <= _INLINE_BYTES
         piece = encode(batch) if few else await to_its_end(encode, batch)
         del batch

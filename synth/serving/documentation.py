@@ -147,7 +147,7 @@ IMAGE_HEADERS = {
     "X-Synth-Digest": header("Digest of the model."),
     "X-Synth-Seed": header("Seed of all images; with the index it is the key of an image."),
     "X-Synth-Start": header("Index of the first image; the others follow."),
-    "X-Synth-Shape": header("N,H,W,C."),
+    "X-Synth-Shape": header("N,H,W,C; * for H and W where the images differ in size."),
     "X-Synth-Dtype": header("uint8; raw pixels are in C order."),
     "X-Synth-Labels": header(
         "Class number of each image, separated by commas. Left out without classes, and, except for raw "

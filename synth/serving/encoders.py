@@ -146,7 +146,7 @@ class JsonEncoder(_Plain):
             "digest": whole.fingerprint.digest,
             "seed": whole.seed,
             "start": int(whole.index[0]),
-            "shape": (count, height, width, channels),
+            "shape": (count, height or None, width or None, channels),  # 0 where sizes differ
             "classes": whole.classes,
             "parameters": dict(whole.parameters or {}),
             "fingerprint": whole.fingerprint.as_dict(),

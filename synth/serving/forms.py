@@ -36,6 +36,8 @@ class Form:
     """Of the pixels in memory at once while they are encoded, the raw ones included, if they are noise."""
     single: bool = False
     """Holds exactly one image."""
+    any_size: bool = True
+    """The images may differ in size, as files may and rows of an array may not."""
     labels_in_body: bool = True
 
     def memory(self, image_bytes: int) -> int:
@@ -55,7 +57,7 @@ def answer_headers(batch: Batch, form: Form) -> dict[str, str]:
         "X-Synth-Digest": batch.fingerprint.digest,
         "X-Synth-Seed": str(batch.seed),
         "X-Synth-Start": str(int(batch.index[0])),
-        "X-Synth-Shape": f"{count},{height},{width},{channels}",
+        "X-Synth-Shape": f"{count},{height or '*'},{width or '*'},{channels}",  # 0 where sizes differ
         "X-Synth-Dtype": "uint8",
         "X-Synth-Fingerprint": _as_json(batch.fingerprint),
     }
@@ -77,8 +79,8 @@ FORMS: dict[str, Form] = {
         Form("png", PngEncoder.media_type, PngEncoder, copies=4, single=True),
         Form("json", JsonEncoder.media_type, JsonEncoder, copies=6),
         Form("tar", TarEncoder.media_type, TarEncoder, copies=4),
-        Form("npz", NpzEncoder.media_type, NpzEncoder, copies=4),
-        Form("raw", RawEncoder.media_type, RawEncoder, copies=3, labels_in_body=False),
+        Form("npz", NpzEncoder.media_type, NpzEncoder, copies=4, any_size=False),
+        Form("raw", RawEncoder.media_type, RawEncoder, copies=3, labels_in_body=False, any_size=False),
         Form("multipart", "multipart/mixed", MultipartEncoder, copies=4),
     )
 }

@@ -23,6 +23,8 @@ _MOST_HEADERS = 8
 _LONGEST_HEADER = 4096
 _LONGEST_BOUNDARY = 70
 """Characters (RFC 2046, 5.1.1)."""
+_MOST_PICTURES = 32
+"""Files in each field but that of the images."""
 _LONGEST_NAME = 60
 """Characters of a name that are shown."""
 
@@ -61,10 +63,11 @@ class File:
 
 @dataclass(frozen=True)
 class Form:
-    """A whole body: the text fields by name, and the files in their order."""
+    """A whole body: the text fields by name, and the files in their order; pictures by the field's name."""
 
     texts: Mapping[str, str]
     files: Sequence[File]
+    pictures: Mapping[str, Sequence[File]] = field(default_factory=dict)
 
 
 def field_error(message: str, *place: str | int) -> RequestValidationError:
@@ -93,16 +96,25 @@ class FormReader:
     and RequestValidationError where a field is unknown, given twice or not text.
     """
 
-    def __init__(self, content_type: str, *, texts: Sequence[str], files: str, limits: FormLimits) -> None:
+    def __init__(
+        self,
+        content_type: str,
+        *,
+        texts: Sequence[str],
+        files: str,
+        pictures: Sequence[str] = (),
+        limits: FormLimits,
+    ) -> None:
         """
         Args:
             content_type: the header of that name; raises UnsupportedMediaError where it is of another type.
             texts: names of the fields that may be given, once each.
             files: name of the field that holds files.
+            pictures: names of further fields that hold files.
         """
         self._texts, self._files, self._limits = texts, files, limits
         self._form_texts: dict[str, str] = {}
-        self._form_files: list[File] = []
+        self._form_files: dict[str, list[File]] = {name: [] for name in (files, *pictures)}
         self._text_bytes = 0
         self._part: _Part | None = None
         self._parts = 0
@@ -151,7 +163,8 @@ class FormReader:
                 f"The body ends at byte {self._received:,}, {self._place}, without the last boundary: it was "
                 "cut short."
             )
-        return Form(self._form_texts, self._form_files)
+        pictures = {name: found for name, found in self._form_files.items() if found}
+        return Form(self._form_texts, pictures.pop(self._files, []), pictures)
 
     def _part_begins(self) -> None:
         self._parts += 1
@@ -176,10 +189,10 @@ class FormReader:
         part = self._current
         part.name, part.file_name = _disposition(part)
         self._place, self._wrong = f"in part {part.number}", _BAD_END
-        if part.name == self._files:
+        if part.name in self._form_files:
             self._admit_file(part)
         elif part.name not in self._texts:
-            known = [*self._texts, self._files]
+            known = [*self._texts, *self._form_files]
             raise field_error(
                 f"There is no field {_shown(part.name)}{closest(part.name[:_LONGEST_NAME], known)}. "
                 f"Fields: {', '.join(known)}",
@@ -189,15 +202,18 @@ class FormReader:
             raise field_error("The field was given twice", part.name)
 
     def _admit_file(self, part: _Part) -> None:
+        there = self._form_files[part.name]
         if part.file_name is None:
             raise field_error(
-                f"This was sent as text. Send files (curl -F {self._files}=@photo.png): paths and addresses "
+                f"This was sent as text. Send files (curl -F {part.name}=@photo.png): paths and addresses "
                 "are never opened",
-                self._files,
-                len(self._form_files),
+                part.name,
+                len(there),
             )
+        if part.name != self._files and len(there) == _MOST_PICTURES:
+            raise field_error(f"The field may hold {_MOST_PICTURES} files", part.name)
         most = self._limits.files
-        if len(self._form_files) == most:
+        if len(there) == most:
             raise TooLargeError(
                 f"One request may have {most:,} files. Send them in several, with one seed and start 0, "
                 f"{most}, {2 * most}, ...: the result is the same."
@@ -206,7 +222,7 @@ class FormReader:
     def _data(self, data: bytes, start: int, end: int) -> None:
         part = self._current
         part.size += end - start
-        if part.name == self._files:
+        if part.name in self._form_files:
             if part.size > self._limits.file_bytes:
                 raise TooLargeError(
                     f"The file {part.file_name} is longer than the {self._limits.file_bytes:,} bytes that "
@@ -224,9 +240,9 @@ class FormReader:
     def _part_ends(self) -> None:
         part = self._current
         content = part.content.getvalue()
-        if part.name == self._files:
+        if part.name in self._form_files:
             assert part.file_name is not None  # or it would have been refused
-            self._form_files.append(File(part.file_name, content))
+            self._form_files[part.name].append(File(part.file_name, content))
         else:
             try:
                 self._form_texts[part.name] = content.decode()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -10,10 +12,11 @@ from starlette.types import Scope
 from torch import Tensor
 
 from synth.artifacts import Artifact
-from synth.batch import Batch, Mode, Parameters
+from synth.batch import Batch, Mode
 from synth.labels import Labels
+from synth.sampling.generator import Value
 from synth.sampling.planner import Planner
-from synth.sampling.rows import Work
+from synth.sampling.rows import Shape, Work
 from synth.serving.authentication import ANONYMOUS, client_of
 from synth.serving.forms import Form
 from synth.serving.problems import TooLargeError
@@ -33,7 +36,7 @@ class Order:
     seed: int = 0
     start: int = 0
     mode: Mode = "fast"
-    parameters: Parameters = field(default_factory=dict)
+    parameters: Mapping[str, Value] = field(default_factory=dict)
     images: Tensor | None = None
     """uint8 [count, C, H, W] to translate; None: to generate."""
 
@@ -47,7 +50,7 @@ class Order:
         else:
             work = await asyncio.to_thread(self._plan, sampler)
         image = sampler.card.image
-        size = (len(work), image.channels, image.height, image.width)
+        size = (len(work), *(work.rows.shape or (image.channels, image.height, image.width)))
         return work, sampler.batch(work, torch.empty(size, dtype=torch.uint8, device="meta"))
 
     def _plan(self, sampler: Planner) -> Work:
@@ -73,10 +76,15 @@ def check_count(count: int, settings: ServerSettings) -> None:
         )
 
 
-def memory_of(count: int, artifact: Artifact, form: Form, settings: ServerSettings) -> int:
-    """Bytes of memory that the answer takes at the most; TooLargeError if that can never be had."""
+def memory_of(
+    count: int, artifact: Artifact, form: Form, settings: ServerSettings, shape: Shape | None = None
+) -> int:
+    """Bytes of memory that the answer takes at the most; TooLargeError if that can never be had.
+
+    ``shape``: of the images, where it is not the model's.
+    """
     image = artifact.manifest.image
-    each = image.height * image.width * image.channels
+    each = math.prod(shape or (image.channels, image.height, image.width))
     fitting = min(settings.max_response_bytes // each, settings.max_bytes_in_flight // form.memory(each))
     if count > fitting:
         remedy = (
@@ -88,6 +96,17 @@ def memory_of(count: int, artifact: Artifact, form: Form, settings: ServerSettin
             f"{count:,} images of {each:,} bytes as {form.name} are more than one answer may have. {remedy}"
         )
     return count * form.memory(each)
+
+
+def memory_of_all(sizes: Sequence[int], form: Form, settings: ServerSettings) -> int:
+    """``memory_of`` for images of several sizes, in raw bytes each."""
+    raw, needed = sum(sizes), sum(map(form.memory, sizes))
+    if raw > settings.max_response_bytes or needed > settings.max_bytes_in_flight:
+        raise TooLargeError(
+            f"{len(sizes):,} images of {raw:,} bytes together as {form.name} are more than one answer may "
+            "have. Send fewer at a time, going on with start, or smaller ones."
+        )
+    return needed
 
 
 def turn_of(scope: Scope) -> str:

@@ -117,7 +117,7 @@ class Stream(Response):
         services, form = self._services, self._form
         with ExitStack() as held:
             lease = held.enter_context(await services.registry.lease(self._order.model))
-            texts = self._order.parameters
+            texts = {name: str(value) for name, value in self._order.parameters.items()}
             order = replace(self._order, parameters=read_parameters(lease.sampler.parameters, texts))
             size = _chunk_size(lease, order, form, services)
             # One chunk is encoded and sent while the next one is made.

@@ -7,26 +7,35 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+import torch
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field, ValidationError
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from torch import Tensor
 
 from synth.artifacts import Artifact
+from synth.artifacts.preservation import check_drift
 from synth.errors import UsageError
 from synth.families import translates
+from synth.sampling.pictures import Embedded
 from synth.serving.delivery import Delivery, unless_gone
 from synth.serving.documentation import problems
+from synth.serving.forms import Form as AnswerForm
 from synth.serving.generations import ANSWER
+from synth.serving.memory import Reservation
+from synth.serving.mixed import MixedDelivery, check_form
 from synth.serving.multipart import Form, MalformedBodyError, field_error
 from synth.serving.negotiation import choose_form
-from synth.serving.orders import Order, memory_of
+from synth.serving.orders import Order, memory_of, memory_of_all
 from synth.serving.registry import Registry
 from synth.serving.requests import SEED_BITS, DeadlineSeconds, GenerationRequest, deadline_of
-from synth.serving.services import InjectedServices
+from synth.serving.residency import Lease
+from synth.serving.services import InjectedServices, Services
 from synth.serving.uploads import Fit, read_form
 from synth.text import some
 
@@ -35,6 +44,8 @@ router = APIRouter(prefix="/v1/images", tags=["images"])
 PATH = "/v1/images/translations"
 FILES = "images"
 """The field with the images; it may be given many times."""
+PICTURES = ("style",)
+"""Fields with pictures that models take as parameters of that name; see ``PictureParameter``."""
 
 
 class TranslationRequest(GenerationRequest):
@@ -43,9 +54,17 @@ class TranslationRequest(GenerationRequest):
     fit: Fit | None = Field(
         default=None,
         description="'resize': images of another size than the model's are resized and cropped at the "
-        "centre, as in training. If left out, they are refused.",
+        "centre, as in training. If left out, they keep their size where the model takes any, and are "
+        "refused elsewhere.",
+    )
+    allow_label_drift: bool = Field(
+        default=False,
+        description="Take labels although the model was not found to preserve what images show.",
     )
 
+
+_COLOUR = 3
+"""Channels that pictures are decoded in: their ids are of canonical pixels, whatever the model's channels."""
 
 TEXTS = tuple(name for name in TranslationRequest.model_fields if name != "count")
 """The fields that are text."""
@@ -84,7 +103,11 @@ _READ: Mapping[str, Callable[[str], Any]] = {
     "seed": _integer,
     "start": _integer,
     "parameters": json.loads,
+    "allow_label_drift": lambda text: {"true": True, "false": False}.get(text, text),
 }
+
+
+_TYPES = ("image/png", "image/jpeg", "image/webp")
 
 
 def _body() -> dict[str, Any]:
@@ -105,13 +128,19 @@ def _body() -> dict[str, Any]:
         "minItems": 1,
         "description": "PNG, JPEG or WebP files without animation; transparency is laid over white.",
     }
-    form = {"type": "object", "properties": {FILES: images, **texts}, "required": [FILES]}
+    pictures = {
+        "type": "array",
+        "items": {"type": "string", "format": "binary"},
+        "description": "Pictures, one or more, that the model's parameter of this name takes, if it has one.",
+    }
+    fields = {FILES: images, **dict.fromkeys(PICTURES, pictures), **texts}
+    form = {"type": "object", "properties": fields, "required": [FILES]}
     return {
         "required": True,
         "content": {
             "multipart/form-data": {
                 "schema": {**form, "additionalProperties": False},
-                "encoding": {FILES: {"contentType": "image/png, image/jpeg, image/webp"}},
+                "encoding": {name: {"contentType": ", ".join(_TYPES)} for name in (FILES, *PICTURES)},
             }
         },
     }
@@ -137,10 +166,13 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 async def translate(
     request: Request, services: InjectedServices, deadline_seconds: DeadlineSeconds = None
 ) -> Response:
-    """Make images from images: the first has the key (seed, start), the next (seed, start + 1), and so on."""
+    """Make images from images: the first has the key (seed, start), the next (seed, start + 1), and so on.
+
+    Models that take images of any size give each image back in its own.
+    """
     settings = services.settings
     with services.memory.reserve(0) as held:
-        form = await read_form(request, settings, texts=TEXTS, files=FILES, held=held)
+        form = await read_form(request, settings, texts=TEXTS, files=FILES, pictures=PICTURES, held=held)
         # What it took the client to send the images is not counted.
         request.state.arrived = asyncio.get_running_loop().time()
         deadline = deadline_of(request.scope, settings, deadline_seconds)
@@ -148,27 +180,64 @@ async def translate(
         answer = choose_form(body.format, ",".join(request.headers.getlist("accept")), body.count)
         with await services.registry.lease(body.model) as lease:
             await _check_family(lease.artifact, services.registry)
-            memory_of(body.count, lease.artifact, answer, settings)  # raises before anything is decoded
-            image = lease.artifact.manifest.image
-            held.grow(body.count * image.channels * image.height * image.width)
-            decoding = services.decoder.decode(form.files, image, body.fit, field=FILES)
-            images = await unless_gone(request.receive, decoding)
-            if images is not None:
-                services.telemetry.sent(lease.artifact.manifest.reference, images)
-    if images is None:
-        raise MalformedBodyError("The client went away before its images were decoded.")
+            card = lease.artifact.card
+            if "labels" in body.model_fields_set:
+                check_drift(card, body.parameters, allow=body.allow_label_drift)
+            images = await unless_gone(request.receive, _decoded(services, lease, body, form, answer, held))
+            if images is None:
+                raise MalformedBodyError("The client went away before its images were decoded.")
+            for alike in images[:1] if isinstance(images, list) else [images]:
+                services.telemetry.sent(card.reference, alike if alike.ndim == 4 else alike[None])
+            pictures = await unless_gone(request.receive, _embedded(services, lease, body, form, held))
+            if pictures is None:
+                raise MalformedBodyError("The client went away before its pictures were looked at.")
     order = Order(
-        model=body.model,
+        # What was made of pictures is good for this version alone.
+        model=card.reference if pictures else body.model,
         count=body.count,
         # Where there are classes, they have to be told: what an image shows is not for drawing.
         labels=body.labels if "labels" in body.model_fields_set else None,
         seed=secrets.randbits(SEED_BITS) if body.seed is None else body.seed,
         start=body.start,
         mode=body.mode,
-        parameters=body.parameters,
-        images=images,
+        parameters={**body.parameters, **pictures},
+        images=None if isinstance(images, list) else images,
     )
+    if isinstance(images, list):
+        return MixedDelivery(services, order, answer, images, deadline=deadline)
     return _Translation(services, order, answer, deadline=deadline)
+
+
+async def _decoded(
+    services: Services,
+    lease: Lease,
+    body: TranslationRequest,
+    form: Form,
+    answer: AnswerForm,
+    held: Reservation,
+) -> Tensor | list[Tensor]:
+    """The images: uint8 [N, C, H, W], or [C, H, W] each where they differ in size."""
+    image, settings = lease.artifact.manifest.image, services.settings
+    if body.fit is None and lease.sampler.any_size:
+        several = await services.decoder.decode_any(form.files, image.channels, held, field=FILES)
+        check_form(answer, several)
+        memory_of_all([one.nbytes for one in several], answer, settings)
+        return torch.stack(several) if len({one.shape for one in several}) == 1 else several
+    memory_of(body.count, lease.artifact, answer, settings)  # raises before anything is decoded
+    held.grow(body.count * image.channels * image.height * image.width)
+    return await services.decoder.decode(form.files, image, body.fit, field=FILES)
+
+
+async def _embedded(
+    services: Services, lease: Lease, body: TranslationRequest, form: Form, held: Reservation
+) -> dict[str, Embedded]:
+    """What the model makes of the pictures in the form, on the thread that it belongs to."""
+    found = {}
+    for name, files in form.pictures.items():
+        pictures = await services.decoder.decode_any(files, _COLOUR, held, field=name)
+        embed = partial(lease.sampler.embed, name, pictures, body.parameters)
+        found[name] = await services.engine.call(embed)
+    return found
 
 
 class _Translation(Delivery):

@@ -26,6 +26,7 @@ from synth.data.decode import check_size, decode
 from synth.data.images import fit
 from synth.errors import UnreadableError, UsageError
 from synth.machine import worker_threads
+from synth.sampling.sizes import LEAST_SIDE
 from synth.serving.memory import Memory, Reservation
 from synth.serving.multipart import File, Form, FormLimits, FormReader, MalformedBodyError
 from synth.serving.problems import TooLargeError
@@ -42,6 +43,7 @@ _BLOCK = 16
 """Files that a thread decodes before it is the next request's turn."""
 _BYTES_PER_PIXEL = 17
 """That decoding takes at the most: 16-bit colour with transparency, turned upright and laid over white."""
+_NOTHING = np.empty((0, 0, 0), dtype=np.uint8)
 _NAMED = 10
 """Files at fault after which no more are looked at."""
 
@@ -59,12 +61,18 @@ class UploadTimeoutError(UsageError):
 
 
 async def read_form(
-    request: Request, settings: ServerSettings, *, texts: Sequence[str], files: str, held: Reservation
+    request: Request,
+    settings: ServerSettings,
+    *,
+    texts: Sequence[str],
+    files: str,
+    pictures: Sequence[str] = (),
+    held: Reservation,
 ) -> Form:
     """The form in the body of a request, which nobody else may have begun to read.
 
     Args:
-        texts, files: names of the fields, see ``FormReader``.
+        texts, files, pictures: names of the fields, see ``FormReader``.
         held: grows as the body arrives. ``BodyLimitMiddleware`` bounds it.
 
     Raises:
@@ -77,6 +85,7 @@ async def read_form(
         request.headers.get("content-type", ""),
         texts=texts,
         files=files,
+        pictures=pictures,
         limits=FormLimits(
             files=settings.max_images_per_request,
             file_bytes=settings.max_image_bytes,
@@ -126,7 +135,22 @@ class Decoder:
             OverloadError: there is no memory left to decode them in.
         """
         job = _Job(files, image, fit, self._image_pixels, self._upload_pixels, self._memory)
-        blocks = iter(range(0, len(files), _BLOCK))
+        await self._do(job, field)
+        return torch.from_numpy(np.stack(job.images))
+
+    async def decode_any(
+        self, files: Sequence[File], channels: int, held: Reservation, *, field: str
+    ) -> list[Tensor]:
+        """uint8 [C, H, W]: the files (at least one) in their own sizes, which ``held`` grows by.
+
+        What is raised, and the rest, is as in ``decode``; images of less than 8 pixels a side are refused.
+        """
+        job = _Job(files, channels, None, self._image_pixels, self._upload_pixels, self._memory, held)
+        await self._do(job, field)
+        return [torch.from_numpy(pixels) for pixels in job.images]
+
+    async def _do(self, job: _Job, field: str) -> None:
+        blocks = iter(range(0, len(job.images), _BLOCK))
         loop = asyncio.get_running_loop()
 
         async def work() -> None:
@@ -142,7 +166,6 @@ class Decoder:
                 worker.cancel()
         if job.failures:
             raise _unusable(job.failures, field)
-        return torch.from_numpy(job.images)
 
     def close(self) -> None:
         """Decode nothing more."""
@@ -155,20 +178,27 @@ class _Job:
     def __init__(
         self,
         files: Sequence[File],
-        image: ImageInfo,
+        image: ImageInfo | int,
         fit: Fit | None,
         image_pixels: int,
         upload_pixels: int,
         memory: Memory,
+        kept: Reservation | None = None,
     ) -> None:
-        self.images = np.empty((len(files), image.channels, image.height, image.width), dtype=np.uint8)
+        """
+        Args:
+            image: what all are to be like; or the number of channels, where they keep their sizes.
+            kept: grows by what is kept; None: the caller has counted that already.
+        """
+        self.images: list[np.ndarray] = [_NOTHING] * len(files)
+        """uint8 [C, H, W] each, once decoded."""
         self.failures: dict[int, str] = {}
         """By number of the file."""
         self.stopped = False
         self._files, self._image, self._fit = files, image, fit
         self._image_pixels, self._upload_pixels = image_pixels, upload_pixels
         self._left = upload_pixels
-        self._memory = memory
+        self._memory, self._kept = memory, kept
         self._lock = threading.Lock()
 
     def decode(self, begin: int) -> None:
@@ -189,18 +219,32 @@ class _Job:
             check = partial(self._check, held)
             pixels = decode(content, formats=FORMATS, check=check, animated=False).pixels
             image = self._image
+            if isinstance(image, int):
+                return self._keep(fit(pixels, None, image).transpose(2, 0, 1), image)
             size = image.height, image.width
             if self._fit is None and pixels.shape[:2] != size:
-                raise self._misfit(*pixels.shape[:2])
-            return fit(pixels, size, image.channels).transpose(2, 0, 1)
+                raise _misfit(image, *pixels.shape[:2])
+            return _in_channels(fit(pixels, size, image.channels).transpose(2, 0, 1), image.channels)
+
+    def _keep(self, pixels: np.ndarray, channels: int) -> np.ndarray:
+        """uint8 [channels, H, W], counted in memory first."""
+        if self._kept is not None:
+            with self._lock:
+                self._kept.grow(channels * pixels[0].size)
+        return _in_channels(pixels, channels)
 
     def _check(self, held: Reservation, width: int, height: int) -> None:
         """By the header: nothing has been decoded yet. ``held`` grows by what decoding may take."""
         image = self._image
         check_size(width, height, self._image_pixels)
+        if isinstance(image, int):
+            if min(width, height) < LEAST_SIDE:
+                raise UnreadableError(
+                    f"is {height} x {width}, and sides from {LEAST_SIDE} pixels on are taken"
+                )
         # Either way round: the picture may have been taken with the camera on its side.
-        if self._fit is None and {height, width} != {image.height, image.width}:
-            raise self._misfit(height, width)
+        elif self._fit is None and {height, width} != {image.height, image.width}:
+            raise _misfit(image, height, width)
         with self._lock:
             self._left -= width * height
             if self._left < 0:
@@ -216,11 +260,17 @@ class _Job:
             )
         held.grow(needed)
 
-    def _misfit(self, height: int, width: int) -> UnreadableError:
-        return UnreadableError(
-            f"is {height} x {width} (height x width), and the model takes {self._image.height} x "
-            f"{self._image.width}. Send fit=resize to have it resized, and cropped at the centre"
-        )
+
+def _misfit(image: ImageInfo, height: int, width: int) -> UnreadableError:
+    return UnreadableError(
+        f"is {height} x {width} (height x width), and the model takes {image.height} x {image.width}. Send "
+        "fit=resize to have it resized, and cropped at the centre"
+    )
+
+
+def _in_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
+    """uint8 [1 or C, H, W] as [channels, H, W] in order: grey is repeated where colour is wanted."""
+    return np.ascontiguousarray(np.broadcast_to(pixels, (channels, *pixels.shape[1:])))
 
 
 def _unusable(failures: dict[int, str], field: str) -> RequestValidationError:

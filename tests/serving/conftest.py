@@ -33,6 +33,7 @@ class FakeGenerator:
     """Random pixels by key, brighter with the class; ``before`` is called first, on the engine's thread."""
 
     memory_bytes = 1000
+    any_size = False
     concurrent = False
     parameters = (Parameter("temperature", 1.0, 0.0, 10.0, "how wild"),)
 

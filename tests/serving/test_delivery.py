@@ -203,7 +203,7 @@ def test_a_long_answer_begins_before_it_is_finished_and_is_broken_off_if_it_cann
         assert app.state.services.memory.used == 0
 
     class Large(fake_generator):
-        def best_bucket(self, mode="fast") -> int:
+        def best_bucket(self, mode="fast", shape=None) -> int:
             return 2000
 
     play(scenario, lambda artifact: Large(artifact, hold_the_second))
@@ -222,7 +222,7 @@ def test_a_deadline_that_passes_is_504_and_one_that_cannot_be_kept_503(play, gat
         gate.open.set()
 
     class Slow(fake_generator):
-        def cost(self, count, mode="fast", parameters=None) -> float:
+        def cost(self, count, mode="fast", parameters=None, shape=None) -> float:
             return count * 1e-2
 
     play(scenario, lambda artifact: Slow(artifact, gate))

@@ -171,7 +171,8 @@ def test_the_description_tells_the_form(client):
     described = client.get("/openapi.json").json()["paths"][URL]["post"]
     form = described["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert set(form["properties"]) == {
-        *("images", "model", "labels", "seed", "start", "mode", "format", "parameters", "fit")
+        *("images", "model", "labels", "seed", "start", "mode", "format", "parameters", "fit"),
+        *("style", "allow_label_drift"),
     }
     assert form["required"] == ["images"]
     assert "null" not in json.dumps(form)

@@ -8,6 +8,7 @@ import typer
 
 import synth
 from synth.cli.adapt import adapt
+from synth.cli.augment import augment
 from synth.cli.check import check
 from synth.cli.config import app as config_app
 from synth.cli.doctor import doctor
@@ -53,6 +54,7 @@ app.command("split")(split)
 app.command("evaluate")(evaluate)
 app.command("check")(check)
 app.command("translate")(translate)
+app.command("augment")(augment)
 app.command("adapt")(adapt)
 app.command("monitor")(monitor)
 app.command("serve")(serve)

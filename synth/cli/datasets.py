@@ -71,7 +71,8 @@ def progress_of(out: Path, verb: str) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    doing, done_word = f"{verb[:-1]}ing".capitalize(), f"{verb[:-1]}ed"
+    stem = verb.removesuffix("e")
+    doing, done_word = f"{stem}ing".capitalize(), f"{stem}ed"
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     bar = Progress(
         TextColumn(doing),

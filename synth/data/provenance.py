@@ -10,6 +10,9 @@ from typing import Any
 from synth import __version__
 from synth.batch import PICTURES, Batch
 
+PIPELINE = "pipeline:"
+"""What the model of augmented images begins with; the digest of their specification follows."""
+
 
 def sample_key(index: int) -> str:
     """The file stem of a sample: its index with at least 12 digits, so that names sort by index."""
@@ -73,9 +76,14 @@ def png_texts(batch: Batch) -> list[dict[str, str]]:
 def reproduce_commands(batch: Batch) -> list[str]:
     """For each sample the command line that makes it again, quoted for a POSIX shell.
 
-    A translation takes its image as well: ``SOURCE`` stands for a folder with that image alone.
+    A translation takes its image as well: ``SOURCE`` stands for a folder with that image alone. So does an
+    augmentation; ``PIPELINE`` is its specification, which the manifest holds, and all copies are made.
     """
     fingerprint = batch.fingerprint
+    if fingerprint.model.startswith(PIPELINE):
+        what = ["augment", "PIPELINE", "--data", "SOURCE", "--seed", str(batch.seed)]
+        copies = str((batch.parameters or {})["copies"])
+        return [shlex.join(["synth", *what, "--copies", copies, "--out", "DIR"])] * len(batch)
     what = ["translate", fingerprint.model, "--data", "SOURCE"]
     if not batch.translated:
         what = ["generate", fingerprint.model, "--count", "1"]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from synth.augment import Pipeline, Samples
+from synth.cli import main
 from synth.data import open_source
-from synth.errors import SourceError
+from synth.errors import InterruptedRunError, SourceError
 from synth.integrations.torch import as_torch, as_transform
+from synth.offline import augment_dataset, make_augmentation_plan
 
 SPEC = {
     "sample": [
@@ -79,6 +83,54 @@ def test_ranks_and_a_restart_in_the_middle_give_the_same_samples(source, golden)
 
     assert digest(part(range(0, 256, 2)) + part(range(1, 256, 2))) == golden
     assert digest(part(range(100)) + part(range(100, 256))) == golden
+
+
+def test_the_command_writes_the_same_samples_also_when_it_was_stopped(source, golden, tiny, tmp_path):
+    data = tiny.source(tmp_path / "toys.npz", count=256)
+    (tmp_path / "pipeline.json").write_text(json.dumps(SPEC))
+    plan = make_augmentation_plan(
+        Pipeline.read(SPEC, seed=11), source, copies=2, format="npz", shard_size=100
+    )
+
+    def stop(done, total):
+        if done == 300:
+            raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedRunError, match="300 of 512"):
+        augment_dataset(source, plan, tmp_path / "one", progress=stop)
+    augment_dataset(source, plan, tmp_path / "one", resume=True)
+    command = [
+        "augment",
+        str(tmp_path / "pipeline.json"),
+        "--data",
+        str(data),
+        "--out",
+        str(tmp_path / "two"),
+    ]
+    assert main([*command, "--copies", "2", "--seed", "11", "--format", "npz"]) == 0
+    for folder in ("one", "two"):
+        with np.load(tmp_path / folder / "data.npz") as made:
+            second = torch.from_numpy(made["images"][256:]).permute(0, 3, 1, 2).contiguous()
+            assert digest(second) == golden
+            assert made["labels"].tolist() == 2 * source.labels.tolist()
+            assert made["sources"].tolist() == 2 * list(source.ids)
+
+
+def test_a_set_of_grey_and_colour_images_of_several_sizes_is_written_in_colour(tmp_path):
+    (tmp_path / "photos").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photos" / "colour.png")
+    Image.fromarray(pixels[:9, :, 0]).save(tmp_path / "photos" / "grey.png")
+    command = ["augment", "basic", "--data", str(tmp_path / "photos"), "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    seen = set()
+    for file in (tmp_path / "out").rglob("*.png"):
+        with Image.open(file) as image:
+            seen.add((image.mode, image.size))
+            assert "synth augment PIPELINE --data SOURCE --seed 0" in image.text["Comment"]
+    assert seen == {("RGB", (20, 12)), ("RGB", (20, 9))}
+    assert main([*command[:4], "--out", str(tmp_path / "none"), "--copies", "0"]) == 2
+    assert main([*command[:4], "--out", str(tmp_path / "none"), "--format", "npz"]) == 2
 
 
 def test_workers_that_stay_see_the_next_epoch(source):

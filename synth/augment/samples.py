@@ -101,8 +101,17 @@ class Samples:
 
     def part(self, rows: slice) -> Samples:
         """Consecutive samples."""
-        first, last, _ = rows.indices(len(self))
-        return self.take(torch.arange(first, last))
+        at = torch.arange(len(self))[rows]
+        # Views, where ``take`` would copy.
+        return replace(
+            self,
+            images=self.images[rows],
+            ids=self.ids[rows],
+            labels=None if self.labels is None else self.labels[rows],
+            masks=None if self.masks is None else self.masks[rows],
+            boxes=None if self.boxes is None else _boxes_of(self.boxes, at, len(self)),
+            points=None if self.points is None else _points_of(self.points, at, len(self)),
+        )
 
     def take(self, rows: Tensor) -> Samples:
         """The samples of these rows, int64 [n], ascending."""

@@ -93,6 +93,9 @@ class ModelVersion(BaseModel):
     operations: list[Literal["generate", "translate"]] | None = Field(
         default=None, description="generate: images from nothing. translate: images from images."
     )
+    any_size: bool | None = Field(
+        default=None, description="Whether it translates images of any size, if it is loaded."
+    )
     image: ImageFormat | None = None
     classes: list[str] | None = Field(
         default=None, description="Class names in order of their numbers, if any."
@@ -181,6 +184,7 @@ def _fields(registry: Registry, entry: Entry) -> dict[str, Any]:
         "status": state.status,
         "error": state.error,
         "aliases": list(state.aliases),
+        "any_size": state.any_size,
         "memory_bytes": state.bytes,
         "requests": state.leases,
         "parameters": None

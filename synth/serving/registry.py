@@ -37,6 +37,8 @@ class ModelState:
     aliases: tuple[str, ...]
     parameters: tuple[AnyParameter, ...] | None = None
     """That requests may set, if it is loaded."""
+    any_size: bool | None = None
+    """Whether it translates images of any size, if it is loaded."""
 
 
 class Registry:
@@ -152,8 +154,9 @@ class Registry:
         key = (entry.reference, "" if entry.card is None else entry.card.digest)
         resident = self._residency.peek(key)
         if resident is not None:
-            parameters = None if resident.sampler is None else resident.sampler.parameters
-            return ModelState("loaded", None, resident.bytes, resident.leases, named, parameters)
+            sampler = resident.sampler
+            parameters, any_size = (None, None) if sampler is None else (sampler.parameters, sampler.any_size)
+            return ModelState("loaded", None, resident.bytes, resident.leases, named, parameters, any_size)
         status: Status = "available" if entry.error is None else "failed"
         return ModelState("loading" if self._loader.loading(key) else status, entry.error, None, 0, named)
 

@@ -25,7 +25,11 @@ class Opener:
         self.opened.append(artifact.manifest.reference)
         self.before(artifact)
         return SimpleNamespace(
-            memory_bytes=100, parameters=(), reference=artifact.manifest.reference, close=lambda: None
+            memory_bytes=100,
+            any_size=False,
+            parameters=(),
+            reference=artifact.manifest.reference,
+            close=lambda: None,
         )
 
 

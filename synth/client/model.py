@@ -1,0 +1,332 @@
+"""A model of a server as a ``synth.sampling.Generator``: what uses a sampler can use it instead."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synth.artifacts import ModelCard
+from synth.artifacts.reference import Reference
+from synth.batch import Batch, Mode
+from synth.client.transport import ServerError, Transport
+from synth.client.wire import read_batch, read_card, read_parameters
+from synth.data.png import encode_batch, encode_png
+from synth.errors import UsageError
+from synth.labels import Labels, normalise_labels, resolve_labels
+from synth.models.program import AnyParameter, PictureParameter
+from synth.randomness import check_seed
+from synth.sampling.generator import Images, Value
+from synth.sampling.pictures import check_pictures, picture_parameter
+from synth.sampling.requests import check_images, check_keys, check_parameters
+
+_AT_ONCE = 512
+"""Images in one request; the server shares its device out by samples, and not by requests."""
+_BYTES_AT_ONCE = 16 * 2**20
+"""Of raw pixels in one request."""
+
+
+class RemoteModel:
+    """One version of a model of a server: the same keys make the same images as there. For any thread.
+
+    Large requests are sent in parts. Where the server is busy (429, 503) or the connection breaks, a part is
+    sent again, after as long as the server asks for.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str | None = None,
+        *,
+        key: str | None = None,
+        timeout_seconds: float = 120.0,
+        retries: int = 8,
+        most_wait_seconds: float = 120.0,
+        allow_label_drift: bool = False,
+        **transport: Any,
+    ) -> None:
+        """Ask the server what the model is; a bare name means the version that it has now from here on.
+
+        Args:
+            url: of the server, as in ``http://127.0.0.1:8000``.
+            model: NAME, NAME@latest, NAME@3 or NAME@ALIAS; None: the only one that the server has.
+            key: one of ``synth keys create``, where the server asks for keys.
+            timeout_seconds: how long the server may stay silent.
+            retries: how often a request is sent again.
+            most_wait_seconds: how long the waits in between may be together.
+            allow_label_drift: take labels although a translator was not found to preserve them.
+
+        Raises UnreachableError, NotFoundError, UsageError, and what else the server may answer.
+        """
+        self._transport = Transport(
+            url,
+            key=key,
+            timeout_seconds=timeout_seconds,
+            retries=retries,
+            most_wait_seconds=most_wait_seconds,
+            **transport,
+        )
+        self._allow_label_drift = allow_label_drift
+        try:
+            told = self._find(model)
+            self._card = read_card(told)
+        except BaseException:
+            self.close()
+            raise
+        self._parameters: tuple[AnyParameter, ...] | None = None
+        self._any_size = False
+        self._learn(told)
+
+    @property
+    def card(self) -> ModelCard:
+        """Name, version, image shape, classes and origin of the model."""
+        return self._card
+
+    @property
+    def parameters(self) -> tuple[AnyParameter, ...]:
+        """The sampling parameters that the model takes; the server loads it to know them."""
+        if self._parameters is None:
+            self._learn(self._loaded())
+        assert self._parameters is not None
+        return self._parameters
+
+    @property
+    def any_size(self) -> bool:
+        """Whether it translates images of any size; the server loads it to know that."""
+        if self._parameters is None:
+            self._learn(self._loaded())
+        return self._any_size
+
+    def generate(
+        self,
+        count: int,
+        *,
+        labels: Labels = "any",
+        seed: int = 0,
+        start: int = 0,
+        mode: Mode = "fast",
+        **parameters: float | str,
+    ) -> Batch:
+        """As ``Sampler.generate``, made by the server."""
+        check_seed(seed)
+        index = check_keys(self._card, count, start, mode)
+        shown = self._labels(labels, index, seed)
+        each = math.prod(self._shape)
+        batches = []
+        for rows in _parts(count, each):
+            body = {
+                "model": self._card.reference,
+                "count": rows.stop - rows.start,
+                "labels": shown if isinstance(shown, str) else shown[rows],
+                "seed": seed,
+                "start": start + rows.start,
+                "mode": mode,
+                "format": "npz",
+                "parameters": _plain(parameters),
+            }
+            answer = self._transport.send("POST", "/v1/images/generations", json=body)
+            batches.append(self._checked(answer.content, body, translated=False))
+        return Batch.concatenate(batches)
+
+    def translate(
+        self,
+        images: Images,
+        *,
+        labels: Labels | None = None,
+        seed: int = 0,
+        start: int = 0,
+        mode: Mode = "fast",
+        **parameters: Value,
+    ) -> Batch:
+        """As ``Sampler.translate``, made by the server; images and pictures are sent as PNG, without loss."""
+        check_seed(seed)
+        pixels = _last_axis(check_images(self._card, images, any_size=self.any_size))
+        index = check_keys(self._card, len(pixels), start, mode, tuple(pixels.shape[1:]))
+        shown = None if labels is None else self._labels(labels, index, seed)
+        values, pictures = self._pictures(parameters)
+        batches = []
+        for rows in _parts(len(pixels), pixels[0].size):
+            part = pixels[rows]
+            form: dict[str, Any] = {
+                "model": self._card.reference,
+                "seed": str(seed),
+                "start": str(start + rows.start),
+                "mode": mode,
+                "format": "npz",
+                "parameters": json.dumps(values),
+            }
+            if shown is not None:
+                form["labels"] = shown if isinstance(shown, str) else json.dumps(shown[rows])
+            if self._allow_label_drift:
+                form["allow_label_drift"] = "true"
+            files = [
+                ("images", ("image.png", one, "image/png")) for one in encode_batch(part, [{}] * len(part))
+            ]
+            answer = self._transport.send(
+                "POST", "/v1/images/translations", data=form, files=[*files, *pictures]
+            )
+            asked = {"count": len(part), "seed": seed, "start": start + rows.start}
+            batches.append(self._checked(answer.content, asked, translated=True))
+        return Batch.concatenate(batches)
+
+    def stream(
+        self,
+        *,
+        batch_size: int,
+        labels: Labels = "any",
+        seed: int = 0,
+        start: int = 0,
+        mode: Mode = "fast",
+        **parameters: float | str,
+    ) -> Iterator[Batch]:
+        """As ``Sampler.stream``; the next batch is asked for while the last one is used."""
+        pool = ThreadPoolExecutor(1, thread_name_prefix="synth-client")
+
+        def ask(first: int) -> Batch:
+            return self.generate(batch_size, labels=labels, seed=seed, start=first, mode=mode, **parameters)
+
+        try:
+            coming = pool.submit(ask, start)
+            while True:
+                batch = coming.result()
+                start += batch_size
+                coming = pool.submit(ask, start)
+                yield batch
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        """Close the connections; the model stays where it is."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        image = self._card.image
+        return image.channels, image.height, image.width
+
+    def _find(self, model: str | None) -> Mapping[str, Any]:
+        """What the server tells of the version that is meant."""
+        if model is None:
+            able = [
+                one
+                for one in self._transport.json("/v1/models")["models"]
+                if one["operations"] or one["error"]
+            ]
+            if len(able) != 1:
+                names = ", ".join(one["name"] for one in able) or "none"
+                raise UsageError(f"Say which model of {self._transport.url} is meant; it has: {names}.")
+            model = able[0]["name"]
+        wanted = Reference.parse(model)
+        latest = self._transport.json(f"/v1/models/{quote(wanted.name)}")
+        number = wanted.version
+        if wanted.alias is not None:
+            return self._aliased(latest, wanted)
+        return latest if number is None else self._version(wanted.name, number)
+
+    def _aliased(self, latest: Mapping[str, Any], wanted: Reference) -> Mapping[str, Any]:
+        for number in latest["versions"]:
+            told = self._version(wanted.name, number)
+            if wanted.alias in told["aliases"]:
+                return told
+        raise UsageError(f"{self._transport.url} has no {wanted}; versions: {latest['versions']}.")
+
+    def _version(self, name: str, number: int) -> Mapping[str, Any]:
+        return self._transport.json(f"/v1/models/{quote(name)}/versions/{number}")
+
+    def _loaded(self) -> Mapping[str, Any]:
+        """What the server tells once it has loaded the model, which one image makes it do."""
+        told = self._version(self._card.name, self._card.version)
+        if told["parameters"] is None:
+            self._load(told["operations"])
+            told = self._version(self._card.name, self._card.version)
+        if told["parameters"] is None:
+            raise ServerError(
+                f"The server does not keep {self._card.reference} loaded; it is short of memory."
+            )
+        return told
+
+    def _load(self, operations: Sequence[str]) -> None:
+        classes = self._card.classes
+        body: dict[str, Any] = {"model": self._card.reference, "seed": 0, "format": "npz"}
+        if "generate" in operations:
+            self._transport.send("POST", "/v1/images/generations", json=body)
+            return
+        form = {name: str(value) for name, value in body.items()}
+        if classes is not None:
+            form |= {"labels": classes[0], "allow_label_drift": "true"}
+        channels, height, width = self._shape
+        blank = encode_png(np.zeros((height, width, channels), dtype=np.uint8), {})
+        files = [("images", ("image.png", blank, "image/png"))]
+        self._transport.send("POST", "/v1/images/translations", data=form, files=files)
+
+    def _learn(self, told: Mapping[str, Any]) -> None:
+        if told["parameters"] is not None:
+            self._parameters = read_parameters(told["parameters"])
+            self._any_size = bool(told["any_size"])
+
+    def _labels(self, labels: Labels, index: Tensor, seed: int) -> str | list[int]:
+        """What the server can draw by key stays a word; all else is one class for each sample."""
+        asked = normalise_labels(labels)
+        if isinstance(asked, str) and asked in ("any", "balanced"):
+            return asked
+        numbers = resolve_labels(labels, classes=self._card.classes, index=index, seed=seed)
+        assert numbers is not None  # without classes it raises
+        found: list[int] = numbers.tolist()
+        return found
+
+    def _pictures(self, given: Mapping[str, Value]) -> tuple[dict[str, Any], list[Any]]:
+        """Parameters as JSON, and pictures as files."""
+        one: PictureParameter | None = picture_parameter(self.parameters)
+        plain = {name: value for name, value in given.items() if one is None or name != one.name}
+        check_parameters(self._card, self.parameters, plain)
+        if one is None or one.name not in given:
+            return _plain(plain), []
+        pictures = check_pictures(one, given[one.name])
+        files = [(one.name, (f"{one.name}.png", encode_png(pixels, {}), "image/png")) for pixels in pictures]
+        return _plain(plain), files
+
+    def _checked(self, content: bytes, asked: Mapping[str, Any], *, translated: bool) -> Batch:
+        """The batch in an answer, if it is what was asked for, by the model that was asked."""
+        batch = read_batch(content, translated=translated)
+        index = torch.arange(asked["start"], asked["start"] + asked["count"])
+        if batch.fingerprint.digest != self._card.digest:
+            raise ServerError(
+                f"{self._card.reference} was replaced on the server; open it again to use what is there now."
+            )
+        if batch.seed != asked["seed"] or not torch.equal(batch.index, index):
+            raise ServerError(f"{self._transport.url} gave other samples than those asked for.")
+        return batch
+
+
+def _parts(count: int, image_bytes: int) -> Iterator[slice]:
+    size = max(1, min(_AT_ONCE, _BYTES_AT_ONCE // image_bytes))
+    return (slice(first, min(first + size, count)) for first in range(0, count, size))
+
+
+def _last_axis(pixels: Tensor) -> np.ndarray:
+    """uint8 [N, C, H, W] as [N, H, W, C]."""
+    return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers of numpy and the like as those of JSON."""
+    return {
+        name: value if isinstance(value, (str, int)) or value is None else float(value)
+        for name, value in parameters.items()
+    }

@@ -94,6 +94,9 @@ class FlowRecipe(Recipe):
     student_steps: int = Field(
         4, ge=1, le=64, description="Steps of the velocity that a student's call replaces."
     )
+    student_guidance: float = Field(
+        1.0, ge=0, le=10, description="Guidance of these steps: the student's images come guided at no cost."
+    )
 
     @model_validator(mode="after")
     def _check_widths(self) -> FlowRecipe:
@@ -135,7 +138,7 @@ class FlowModule(GeneratorModule):
         if not self._student_is_next(position):
             return self._velocity_loss(images, labels, position, noise)
         labels = self._drop(labels, position)
-        target = Target(cast(Flow, self.average), self.recipe.student_steps)
+        target = Target(cast(Flow, self.average), self.recipe.student_steps, self.recipe.student_guidance)
         loss = student_loss(cast(Flow, self.network), target, images, noise, labels)
         return loss, {"student": loss}
 

@@ -22,15 +22,17 @@ _HUBER = 0.03
 
 
 class Target(NamedTuple):
-    """What the student learns from: the averaged velocity, and in how many steps it goes a part."""
+    """What the student learns from: the averaged velocity, in how many steps it goes a part, and with how
+    much guidance, which thereby costs no further calls (Meng et al., arXiv 2210.03142)."""
 
     average: Flow
     steps: int
+    guidance: float = 1.0
 
     @torch.no_grad()
     def end(self, x: Tensor, labels: Tensor | None, start: float, end: float) -> Tensor:
         """Where x at ``start`` is at ``end``, by the multistep solver."""
-        velocity = velocity_of(self.average, labels)
+        velocity = velocity_of(self.average, labels, self.guidance)
         previous = None
         for i in range(self.steps):
             at, to = (start + (end - start) * j / self.steps for j in (i, i + 1))

@@ -35,6 +35,7 @@ from synth.training.budget import Budget
 from synth.training.log import RunLog
 from synth.training.loop import Interruption, Loop
 from synth.training.module import FamilyModule
+from synth.training.parts import Domains, Parts
 from synth.training.preparing import build_module
 from synth.training.recipe import Recipe
 from synth.training.reporter import Silent
@@ -61,8 +62,9 @@ class Case:
     seconds: float
 
     def module(self) -> FamilyModule:
-        module = build_module(self.family, self.recipe, self.images).to(self.device)
-        module.prepare(self.images, self.images.subset(range(_VALIDATION)))
+        parts = Parts(self.images, self.images.subset(range(_VALIDATION)), "validation images")
+        module = build_module(self.family, self.recipe, Domains(parts)).to(self.device)
+        module.prepare(parts.training, parts.validation)
         return module
 
     def batches(self) -> KeyedBatches:

@@ -8,6 +8,7 @@ import torch
 
 from synth.data import load_images, open_source
 from synth.training.curves import Curves
+from synth.training.parts import split_domains
 from synth.training.preparing import build_module
 from synth.training.runs import latest_run
 
@@ -37,7 +38,7 @@ def test_with_few_validation_images_there_is_no_drift_and_no_nonsense(tiny, tmp_
 
 def test_measuring_changes_nothing_and_repeats(tiny, tmp_path):
     images = load_images(open_source(tiny.source(tmp_path / "data.npz", count=120)))
-    module = build_module("vae", tiny.recipe(), images)
+    module = build_module("vae", tiny.recipe(), split_domains(images, None, 0.2))
     module.complete(images)
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     state = torch.random.get_rng_state()

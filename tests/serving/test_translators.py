@@ -141,6 +141,73 @@ class TestSizes:
         assert services.engine.waiting_requests == 0
 
 
+def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+class TestOddFiles:
+    """Of every kind one: it is made right, or refused with its number and what is wrong with it."""
+
+    PIXELS = np.random.default_rng(5).integers(0, 256, (12, 14, 3), dtype=np.uint8)
+
+    @pytest.mark.parametrize("kind", ["cmyk", "sixteen", "palette", "grey and transparent", "on its side"])
+    def test_what_can_be_made_right_is(self, client, kind):
+        image = Image.fromarray(self.PIXELS)
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        palette = image.convert("P")
+        content, expected = {
+            "cmyk": (saved(image.convert("CMYK"), "JPEG", quality=100), self.PIXELS),
+            "sixteen": (
+                saved(Image.fromarray(self.PIXELS[..., 0].astype(np.uint16) * 257)),
+                self.PIXELS[..., [0, 0, 0]],
+            ),
+            "palette": (
+                saved(palette, transparency=palette.getpixel((3, 2))),
+                np.where(
+                    (np.array(palette) == palette.getpixel((3, 2)))[..., None],
+                    255,
+                    np.array(palette.convert("RGB")),
+                ),
+            ),
+            "grey and transparent": (
+                saved(Image.fromarray(np.full((12, 14, 2), (100, 0), np.uint8), "LA")),
+                np.full((12, 14, 3), 255),
+            ),
+            "on its side": (saved(image, exif=exif), np.rot90(self.PIXELS, -1)),
+        }[kind]
+        answer = client.post(URL, files=uploads(content), data={"parameters": '{"strength": 0}'})
+        assert answer.status_code == 200, answer.text
+        made = array(answer.content)
+        assert made.shape == expected.shape
+        most = 60 if kind == "cmyk" else 1  # JPEG halves the resolution of colours
+        assert np.abs(made.astype(int) - expected).max() <= most
+
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [
+            (b"", "is empty (0 bytes)"),
+            (b"hello", "is not an image (JPEG, PNG, WEBP)"),
+            (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is not an image"),
+            (png(20, 20)[:200], "is damaged or cut short"),
+            (saved(Image.new("RGB", (20, 20)), "GIF"), "is not an image (JPEG, PNG, WEBP)"),
+            (
+                saved(
+                    Image.new("RGB", (9, 9)), save_all=True, append_images=[Image.new("RGB", (9, 9), "red")]
+                ),
+                "holds several frames",
+            ),
+            (saved(Image.new("L", (5_000, 5_000))), "5000 x 5000 pixels, above the limit of 16.8 million"),
+        ],
+    )
+    def test_what_cannot_is_refused_by_number_and_the_others_are_not_made(self, client, content, says):
+        answer = problem(client.post(URL, files=uploads(png(20, 20), content)), 422)
+        assert answer["errors"][0]["pointer"] == "/images/1"
+        assert says in answer["errors"][0]["detail"]
+
+
 class TestPictures:
     def test_pictures_are_files_and_recorded_by_their_content(self, client, sampler):
         picture, image = png(8, 9, seed=3), png(20, 20)

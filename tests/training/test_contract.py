@@ -18,7 +18,7 @@ from synth.errors import InterruptedRunError, LabelError, NonFiniteError, UsageE
 from synth.evaluation import open_extractor
 from synth.evaluation.classifiers import open_classifier
 from synth.families import TRAINED, get_family
-from synth.sampling import Sampler
+from synth.sampling import Sampler, sizes
 from synth.sampling.execution import to_uint8
 from synth.sampling.noise import draw_noise
 from synth.training.runs import latest_run
@@ -234,6 +234,27 @@ def test_translations_depend_on_image_and_key_alone(trained):
     assert torch.equal(sampler.translate(last_axis, labels=labels, seed=3, mode="exact").images, whole.images)
     other = sampler.translate(images.images, labels=labels, seed=4, mode="exact")
     assert torch.equal(other.images, whole.images) != trained.draws
+
+
+def test_mere_translators_take_images_of_any_size_whole_and_in_tiles(trained, monkeypatch):
+    sampler, family = trained.sampler, get_family(trained.family)
+    assert sampler.any_size == (not family.generates)  # without framing, which is off by default
+    if not sampler.any_size:
+        return
+    images = load_images(open_source(trained.source)).images[:3]
+    for size in ((8, 8), (21, 34), (170, 150)):
+        rows, columns = (torch.arange(side) % images.shape[2 + axis] for axis, side in enumerate(size))
+        others = images[:, :, rows][:, :, :, columns].contiguous()
+        for tiles in (False, True):
+            with monkeypatch.context() as patch:
+                patch.setattr(sizes, "MOST_PIXELS", 90 * 90 if tiles else sizes.MOST_PIXELS)
+                sizes._cover.cache_clear()
+                whole = sampler.translate(others, seed=3, mode="exact").images
+                alone = sampler.translate(others[1:2], seed=3, start=1, mode="exact").images
+            assert whole.shape == others.shape
+            assert torch.equal(alone, whole[1:2])
+            assert distance(sampler.translate(others, seed=3).images, whole) <= TOLERANCE or tiles
+        sizes._cover.cache_clear()
 
 
 def test_a_loss_that_is_not_a_number_ends_the_training_and_loses_nothing(

@@ -53,6 +53,8 @@ class Operation(BaseModel):
     """Whether pixels move, or the size changes as well."""
     mirrors: ClassVar[bool] = False
     """Turns left into right, which some classes do not survive."""
+    needs: ClassVar[Literal["nothing", "partner"]] = "nothing"
+    """What it takes besides the sample; what needs a partner stands in the stage ``batch``."""
     extra_words: ClassVar[int] = 0
     """Random words that it takes besides."""
 
@@ -106,6 +108,16 @@ class PixelOperation(Operation):
 
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
         """uint8 [n, C, H, W] of uint8 [n, C, H, W]."""
+        raise NotImplementedError
+
+
+class MixingOperation(Operation):
+    """Mixes each sample with another of the data set."""
+
+    needs: ClassVar[Literal["nothing", "partner"]] = "partner"
+
+    def mix(self, samples: Samples, partners: Samples, parameters: Parameters) -> Samples:
+        """The n samples mixed with n partners of the same shape; labels, if any, are float32 [n, K]."""
         raise NotImplementedError
 
 

@@ -15,6 +15,7 @@ sample:
     count: 2
   - sequence: [grey, gaussian_noise]
     probability: 0.1
+batch: [cutmix]                   # then each with a partner of the data set: operations that need one
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import ValidationError
 
-from synth.augment.operation import Operation
+from synth.augment.operation import MixingOperation, Operation
 from synth.augment.presets import PRESETS
 from synth.augment.table import full_name, operation_type
 from synth.errors import ConfigError
@@ -38,7 +39,7 @@ from synth.text import closest, some
 
 Kind = Literal["one_of", "some_of", "sequence"]
 KINDS: tuple[Kind, ...] = ("one_of", "some_of", "sequence")
-_FIELDS = ("version", "sample", "chiral", "min_visible")
+_FIELDS = ("version", "sample", "batch", "chiral", "min_visible")
 _MOST_DEEP = 16
 
 
@@ -65,11 +66,13 @@ class Specification:
         sample: what is done to each sample, in this order.
         chiral: names of classes whose mirror images belong to others.
         min_visible: boxes of whose area less is left inside of the image are dropped, 0 to 1.
+        batch: what mixes samples with partners, after that.
     """
 
     sample: tuple[Step, ...]
     chiral: tuple[str, ...] = ()
     min_visible: float = 0.0
+    batch: tuple[MixingOperation, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """As JSON, with every default and version filled in; reading it gives an equal specification."""
@@ -78,6 +81,8 @@ class Specification:
             "chiral": list(self.chiral),
             "min_visible": self.min_visible,
             "sample": [_plain(step) for step in self.sample],
+            # Left out where there is none, so that digests of before stay.
+            **({"batch": [_plain(step) for step in self.batch]} if self.batch else {}),
         }
 
     @cached_property
@@ -87,7 +92,7 @@ class Specification:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def operations(self) -> Iterator[Operation]:
-        """All operations in order, those within groups too."""
+        """All operations of ``sample`` in order, those within groups too."""
         for step in _walk(self.sample):
             if isinstance(step, Operation):
                 yield step
@@ -118,14 +123,18 @@ def read_specification(content: str | Path | Mapping[str, Any]) -> Specification
         raise ConfigError(
             f"The pipeline leaves {some(open_leaves)} to a search; choose a value for each first."
         )
-    steps = values.get("sample")
-    if not isinstance(steps, list) or not steps:
-        raise ConfigError("The pipeline has no steps: list at least one operation under 'sample'.")
+    steps, batch = values.get("sample", []), values.get("batch", [])
+    if not isinstance(steps, list) or not isinstance(batch, list) or not steps + batch:
+        raise ConfigError("The pipeline has no steps: list at least one operation under 'sample' or 'batch'.")
     found = Specification(
         tuple(_step(step, f"sample[{place}]", 0) for place, step in enumerate(steps)),
         _chiral(values.get("chiral", [])),
         _share(values.get("min_visible", 0.0), "min_visible"),
+        tuple(_mixing(step, f"batch[{place}]") for place, step in enumerate(batch)),
     )
+    for operation in found.operations():
+        if operation.needs == "partner":
+            raise ConfigError(f"{operation.id} takes a partner: list it under 'batch', not under 'sample'.")
     _check_ids(found)
     _check_flips(found)
     _check_sizes(found.sample, inside=None)
@@ -187,6 +196,16 @@ def _step(value: Any, where: str, depth: int) -> Step:
             f"{where}: a step has one of the keys {', '.join(known)}{hint}, not {some([*value])}."
         )
     return _group(kinds[0], value, where, depth) if kinds else _operation(value, where)
+
+
+def _mixing(value: Any, where: str) -> MixingOperation:
+    step = _step(value, where, 0)
+    if not isinstance(step, MixingOperation):
+        raise ConfigError(
+            f"{where}: 'batch' takes operations that mix two samples, such as cutmix; {step.id} belongs "
+            "under 'sample'."
+        )
+    return step
 
 
 def _operation(value: Mapping[str, Any], where: str) -> Operation:
@@ -265,7 +284,7 @@ def _walk(steps: tuple[Step, ...]) -> Iterator[Step]:
 
 def _check_ids(found: Specification) -> None:
     seen: set[str] = set()
-    for step in _walk(found.sample):
+    for step in (*_walk(found.sample), *found.batch):
         if step.id in seen:
             raise ConfigError(
                 f"Two steps have the id {step.id!r}, which decides their random numbers: give "

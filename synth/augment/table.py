@@ -16,6 +16,7 @@ _COLOUR = "synth.augment.operations.colour"
 _NOISE = "synth.augment.operations.noise"
 _GEOMETRIC = "synth.augment.operations.geometric"
 _FRAMING = "synth.augment.operations.framing"
+_MIXING = "synth.augment.operations.mixing"
 
 OPERATIONS: dict[str, str] = {
     "horizontal_flip@1": f"{_GEOMETRIC}:HorizontalFlip",
@@ -52,6 +53,8 @@ OPERATIONS: dict[str, str] = {
     "cutout@1": f"{_NOISE}:Cutout",
     "random_erasing@1": f"{_NOISE}:RandomErasing",
     "grid_mask@1": f"{_NOISE}:GridMask",
+    "mixup@1": f"{_MIXING}:Mixup",
+    "cutmix@1": f"{_MIXING}:Cutmix",
 }
 
 

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from synth.augment import Pipeline, Samples
-from synth.data import Source
-from synth.errors import SourceError
+from synth.augment import Partners, Pipeline, Samples
+from synth.augment.mixing import usable
+from synth.data import Sample, Source
+from synth.errors import SourceError, UsageError
 from synth.pixels import canonical, content_id
 
-Item = Tensor | tuple[Tensor, int]
+Item = Tensor | tuple[Tensor, int | Tensor]
 
 
 class _Epoch:
@@ -36,10 +37,18 @@ class _Epoch:
 
 
 class AugmentedDataset(Dataset[Item]):
-    """The images of a source, augmented: uint8 [C, H, W], and the class number where there are classes."""
+    """The images of a source, augmented: uint8 [C, H, W], and the class number where there are classes.
+
+    A pipeline that mixes makes of the number float32 [K], the share of each class.
+    """
 
     def __init__(self, source: Source, pipeline: Pipeline) -> None:
         self._source, self._pipeline = source, pipeline
+        self._mixes = bool(pipeline.specification.batch)
+        # The ids of a whole source decode it once, which only mixing needs.
+        self._partners = (
+            usable(Partners(source.ids, self._alone, len(source.info.classes or ()))) if self._mixes else None
+        )
         self._epoch = _Epoch()
 
     def set_epoch(self, epoch: int) -> None:
@@ -62,23 +71,40 @@ class AugmentedDataset(Dataset[Item]):
         for row, sample in enumerate(samples):
             shapes.setdefault(sample.image.shape, []).append(row)
         images: dict[int, Tensor] = {}
+        shares: dict[int, Tensor] = {}
         for rows in shapes.values():
-            batch = np.stack([samples[row].image for row in rows]).transpose(0, 3, 1, 2)
-            whole = Samples(
-                torch.from_numpy(np.ascontiguousarray(batch)), tuple(samples[row].id for row in rows)
-            )
-            made = self._pipeline.run(whole, self._epoch.get()).images
-            images.update(zip(rows, made, strict=True))
+            whole = self._whole([samples[row] for row in rows])
+            made = self._pipeline.run(whole, self._epoch.get(), self._partners)
+            images.update(zip(rows, made.images, strict=True))
+            if self._mixes and made.labels is not None:
+                shares.update(zip(rows, made.labels, strict=True))
         return [
-            images[row] if sample.label is None else (images[row], sample.label)
+            images[row] if sample.label is None else (images[row], shares.get(row, sample.label))
             for row, sample in enumerate(samples)
         ]
+
+    def _whole(self, samples: Sequence[Sample]) -> Samples:
+        batch = np.stack([sample.image for sample in samples]).transpose(0, 3, 1, 2)
+        labels = [sample.label for sample in samples if sample.label is not None]
+        return Samples(
+            torch.from_numpy(np.ascontiguousarray(batch)),
+            tuple(sample.id for sample in samples),
+            torch.tensor(labels) if self._mixes and labels else None,
+        )
+
+    def _alone(self, position: int) -> Samples:
+        return self._whole([self._source[position]])
 
 
 class AugmentTransform:
     """For ``torchvision.transforms``: uint8 [C, H, W] or [N, C, H, W] to the same, augmented."""
 
     def __init__(self, pipeline: Pipeline) -> None:
+        if pipeline.specification.batch:
+            raise UsageError(
+                "A transform sees one image and no data set to take partners from: use as_torch for a "
+                "pipeline that mixes, or leave out its 'batch'."
+            )
         self._pipeline = pipeline
         self._epoch = _Epoch()
 

@@ -83,6 +83,11 @@ def make_augmentation_plan(
     """
     if isinstance(copies, bool) or not isinstance(copies, int) or copies < 1:
         raise UsageError(f"copies must be a whole number from 1, not {copies!r}.")
+    if pipeline.specification.batch:
+        raise UsageError(
+            "The pipeline mixes samples, and a data set on disk holds one class for each image, not shares "
+            "of several: leave out 'batch' here, and mix in training (as_torch)."
+        )
     shapes = {shape for _, shape in source.each(lambda pixels: pixels.shape)}
     if not shapes:
         raise SourceError(f"There are no images in {source.info.spec}.")

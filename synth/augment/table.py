@@ -17,6 +17,7 @@ _NOISE = "synth.augment.operations.noise"
 _GEOMETRIC = "synth.augment.operations.geometric"
 _FRAMING = "synth.augment.operations.framing"
 _MIXING = "synth.augment.operations.mixing"
+_POLICIES = "synth.augment.operations.policies"
 
 OPERATIONS: dict[str, str] = {
     "horizontal_flip@1": f"{_GEOMETRIC}:HorizontalFlip",
@@ -28,6 +29,7 @@ OPERATIONS: dict[str, str] = {
     "affine@1": f"{_GEOMETRIC}:Affine",
     "perspective@1": f"{_GEOMETRIC}:Perspective",
     "elastic@1": f"{_GEOMETRIC}:Elastic",
+    "grid_distortion@1": f"{_GEOMETRIC}:GridDistortion",
     "pad@1": f"{_FRAMING}:Pad",
     "crop@1": f"{_FRAMING}:Crop",
     "resized_crop@1": f"{_FRAMING}:ResizedCrop",
@@ -55,6 +57,10 @@ OPERATIONS: dict[str, str] = {
     "grid_mask@1": f"{_NOISE}:GridMask",
     "mixup@1": f"{_MIXING}:Mixup",
     "cutmix@1": f"{_MIXING}:Cutmix",
+    "autoaugment@1": f"{_POLICIES}:AutoAugment",
+    "randaugment@1": f"{_POLICIES}:RandAugment",
+    "trivial_augment_wide@1": f"{_POLICIES}:TrivialAugmentWide",
+    "augmix@1": f"{_POLICIES}:AugMix",
 }
 
 

@@ -24,6 +24,7 @@ MOVING = {
     "affine": {},
     "perspective": {},
     "elastic": {},
+    "grid_distortion": {"limit": 0.15},
     "pad": {},
     "crop": {"padding": 3},
     "resized_crop": {"size": [40, 56]},

@@ -202,3 +202,45 @@ class Elastic(_Displacing):
         reach = parameters["strength"][:, None, None, None] * (np.array([size[1], size[0]]) / self.cells)
         control = (words.reshape(-1, side, side, 2) / 32768.0 - 1.0) * reach
         return warp.spline(torch.from_numpy(control.astype(np.float32)).to(device), size)
+
+
+class GridDistortion(_Resampling):
+    """Columns and rows of a grid made wider and narrower, within an image of the same size."""
+
+    name: ClassVar[str] = "grid_distortion"
+    limit: float = Field(0.3, ge=0, le=0.9, description="Most that a cell's width changes, as a share.")
+    cells: int = Field(5, ge=1, le=64, description="Of the grid, along each side.")
+
+    @property
+    def words(self) -> int:
+        return 2 * self.cells
+
+    def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
+        widths = 1.0 + self.limit * (2.0 * unit(words).reshape(-1, 2, self.cells) - 1.0)
+        return {"widths": widths / widths.sum(axis=2, keepdims=True)}
+
+    def grid(self, images: Tensor, parameters: Parameters) -> Tensor:
+        height, width = images.shape[-2:]
+        moved = np.empty((len(images), height, width, 2), dtype=np.float32)
+        for row, lines in enumerate(_lines(parameters["widths"])):
+            for axis, side in enumerate((width, height)):
+                here = (np.arange(side) + 0.5) / side
+                by = side * (np.interp(here, np.linspace(0, 1, len(lines[axis])), lines[axis]) - here)
+                moved[row, ..., axis] = by if axis == 0 else by[:, None]
+        return warp.displaced_grid(torch.from_numpy(moved).to(images.device))
+
+    def places(self, places: Tensor, rows: Tensor, parameters: Parameters, size: tuple[int, int]) -> Tensor:
+        result = places.clone()
+        for row, lines in enumerate(_lines(parameters["widths"])):
+            mine = rows == row
+            for axis, side in enumerate((size[1], size[0])):
+                here = places[mine, axis].numpy().astype(np.float64) / side
+                there = side * np.interp(here, lines[axis], np.linspace(0, 1, len(lines[axis])))
+                result[mine, axis] = torch.from_numpy(there.astype(np.float32))
+        return result
+
+
+def _lines(widths: np.ndarray) -> np.ndarray:
+    """float64 [n, 2, cells + 1] from 0 to 1: where the lines of the grid come from."""
+    ends = np.cumsum(widths, axis=2)
+    return np.concatenate([np.zeros_like(ends[..., :1]), ends[..., :-1], np.ones_like(ends[..., :1])], axis=2)

@@ -7,6 +7,7 @@ treat each row by itself, so that a batch and its samples one by one give the sa
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -106,9 +107,9 @@ class PixelOperation(Operation):
             return replace(samples, images=torch.cat([changed, images[:, -1:]], dim=1))
         return replace(samples, images=self.pixels(images, parameters))
 
+    @abstractmethod
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
         """uint8 [n, C, H, W] of uint8 [n, C, H, W]."""
-        raise NotImplementedError
 
 
 class MixingOperation(Operation):
@@ -116,9 +117,9 @@ class MixingOperation(Operation):
 
     needs: ClassVar[Literal["nothing", "partner"]] = "partner"
 
+    @abstractmethod
     def mix(self, samples: Samples, partners: Samples, parameters: Parameters) -> Samples:
         """The n samples mixed with n partners of the same shape; labels, if any, are float32 [n, K]."""
-        raise NotImplementedError
 
 
 def column(values: np.ndarray, like: Tensor) -> Tensor:

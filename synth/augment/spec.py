@@ -33,7 +33,7 @@ from pydantic import ValidationError
 
 from synth.augment.operation import MixingOperation, Operation
 from synth.augment.presets import PRESETS
-from synth.augment.table import full_name, operation_type
+from synth.augment.table import OPERATIONS, full_name, operation_type
 from synth.errors import ConfigError
 from synth.text import closest, some
 
@@ -192,10 +192,16 @@ def _step(value: Any, where: str, depth: int) -> Step:
     if len(kinds) + ("operation" in value) != 1:
         known = ("operation", *KINDS)
         hint = next((found for name in value if (found := closest(str(name), known))), "")
+        meant = next((name for name in map(str, value) if _is_operation(name)), None)
+        remedy = "" if meant is None or kinds else f" Write {{operation: {meant}, ...}}."
         raise ConfigError(
-            f"{where}: a step has one of the keys {', '.join(known)}{hint}, not {some([*value])}."
+            f"{where}: a step has one of the keys {', '.join(known)}{hint}, not {some([*value])}.{remedy}"
         )
     return _group(kinds[0], value, where, depth) if kinds else _operation(value, where)
+
+
+def _is_operation(name: str) -> bool:
+    return any(name in (full, full.partition("@")[0]) for full in OPERATIONS)
 
 
 def _mixing(value: Any, where: str) -> MixingOperation:

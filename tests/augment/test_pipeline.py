@@ -190,3 +190,8 @@ def test_a_crop_that_does_not_fit_and_an_id_that_is_none_are_refused():
         Pipeline.read({"sample": ["blur"]}).run(Samples(samples(1).images, (-1,)))
     with pytest.raises(UsageError, match="epoch"):
         Pipeline.read({"sample": ["blur"]}).run(samples(), epoch=-1)
+
+
+def test_an_operation_given_as_a_key_is_told_how_to_be_written():
+    with pytest.raises(ConfigError, match=r"not rotate\. Write \{operation: rotate, \.\.\.\}"):
+        Pipeline.read({"sample": [{"rotate": {"degrees": [-10, 10]}}]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -66,9 +67,9 @@ class _Resampling(GeometricOperation):
     mask_fill: int = Field(0, ge=0, le=255, description="The constant in masks, such as a class to ignore.")
     nearest: bool = Field(False, description="Take the nearest pixel instead of a mean of four.")
 
+    @abstractmethod
     def grid(self, images: Tensor, parameters: Parameters) -> Tensor:
         """float32 [n, H, W, 2]: where each pixel of the result comes from, see ``warp.resample``."""
-        raise NotImplementedError
 
     def images(self, images: Tensor, parameters: Parameters) -> Tensor:
         grid = self.grid(images, parameters)
@@ -80,9 +81,9 @@ class _Resampling(GeometricOperation):
 
 
 class _Projective(_Resampling):
+    @abstractmethod
     def inverse(self, parameters: Parameters, size: tuple[int, int]) -> np.ndarray:
         """float64 [n, 3, 3] from the result to the original, in pixels from the middle."""
-        raise NotImplementedError
 
     def grid(self, images: Tensor, parameters: Parameters) -> Tensor:
         size = images.shape[-2], images.shape[-1]
@@ -171,9 +172,9 @@ class Perspective(_Projective):
 class _Displacing(_Resampling):
     straight: ClassVar[bool] = False
 
+    @abstractmethod
     def field(self, parameters: Parameters, size: tuple[int, int], device: torch.device) -> Tensor:
         """float32 [n, H, W, 2]: how many pixels further on each pixel of the result comes from."""
-        raise NotImplementedError
 
     def grid(self, images: Tensor, parameters: Parameters) -> Tensor:
         size = images.shape[-2], images.shape[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -36,17 +37,17 @@ class GeometricOperation(Operation):
             ),
         )
 
+    @abstractmethod
     def images(self, images: Tensor, parameters: Parameters) -> Tensor:
         """uint8 [n, C, H', W'] of uint8 [n, C, H, W]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def masks(self, masks: Tensor, parameters: Parameters) -> Tensor:
         """Integers [n, 1, H', W'] of [n, 1, H, W], none of which is a mean of others."""
-        raise NotImplementedError
 
+    @abstractmethod
     def places(self, places: Tensor, rows: Tensor, parameters: Parameters, size: tuple[int, int]) -> Tensor:
         """float32 [K, 2]: where places in pixels, each in the image of its row, come to lie."""
-        raise NotImplementedError
 
     def _boxes(self, boxes: Boxes, parameters: Parameters, size: tuple[int, int]) -> Boxes:
         if not len(boxes):

@@ -2,8 +2,9 @@
 
 from synth.augment.mixing import Partners
 from synth.augment.pipeline import Pipeline
+from synth.augment.reading import read_specification
 from synth.augment.samples import Boxes, Points, Samples
-from synth.augment.spec import Specification, read_specification
+from synth.augment.specification import Specification
 from synth.augment.table import OPERATIONS
 
 __all__ = [

@@ -55,7 +55,7 @@ class Operation(BaseModel):
     mirrors: ClassVar[bool] = False
     """Turns left into right, which some classes do not survive."""
     needs: ClassVar[Literal["nothing", "partner"]] = "nothing"
-    """What it takes besides the sample; what needs a partner stands in the stage ``batch``."""
+    """What it takes besides the sample; operations that need a partner stand in the stage ``batch``."""
     extra_words: ClassVar[int] = 0
     """Random words that it takes besides."""
 
@@ -89,12 +89,16 @@ class Operation(BaseModel):
         """Height and width after it; raises ConfigError where it cannot be applied to images of that size."""
         return size
 
+
+class SampleOperation(Operation):
+    """Changes each sample by itself."""
+
+    @abstractmethod
     def apply(self, samples: Samples, parameters: Parameters) -> Samples:
         """The n samples after it; those given are not changed."""
-        raise NotImplementedError
 
 
-class PixelOperation(Operation):
+class PixelOperation(SampleOperation):
     """Changes values and moves nothing."""
 
     spares_alpha: ClassVar[bool] = True

@@ -24,8 +24,9 @@ from synth.augment.mixing import (
 )
 from synth.augment.operation import Meta, MixingOperation
 from synth.augment.plan import Plan, Record, make_plan, plan_of, records, words_wanted
+from synth.augment.reading import read_specification
 from synth.augment.samples import Samples, checked
-from synth.augment.spec import Specification, read_specification
+from synth.augment.specification import Specification
 from synth.errors import UsageError
 from synth.randomness import check_seed
 
@@ -50,7 +51,7 @@ class Pipeline:
 
     @staticmethod
     def read(content: str | Path | Mapping[str, Any], *, seed: int = 0) -> Pipeline:
-        """See ``synth.augment.spec.read_specification``."""
+        """See ``synth.augment.read_specification``."""
         return Pipeline(read_specification(content), seed)
 
     def plan(self, samples: Samples, epoch: int = 0) -> Plan:

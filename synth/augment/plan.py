@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from synth.augment.keys import Draws, unit
-from synth.augment.operation import Meta, Operation
-from synth.augment.spec import Group, Specification, Step
+from synth.augment.operation import Meta, SampleOperation
+from synth.augment.specification import Group, Specification, Step
 from synth.errors import UsageError
 
 
@@ -19,7 +19,7 @@ from synth.errors import UsageError
 class Application:
     """One operation on the samples of ``rows``, int64 [n] ascending, with parameters [n, ...]."""
 
-    operation: Operation
+    operation: SampleOperation
     rows: np.ndarray
     parameters: Mapping[str, np.ndarray]
 

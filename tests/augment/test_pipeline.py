@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from synth.augment import Boxes, Pipeline, Points, Samples, read_specification
-from synth.augment.spec import searchable, with_chosen
+from synth.augment.search import searchable, with_chosen
 from synth.errors import ConfigError, SourceError, UsageError
 
 NOISE = {"operation": "gaussian_noise", "std": 20}

@@ -9,14 +9,14 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from synth.augment.operation import Operation, Parameters
+from synth.augment.operation import Parameters, SampleOperation
 from synth.augment.samples import Boxes, Points, Samples
 
 _EDGE_POINTS = 9
 """That stand for each side of a box where straight lines do not stay straight."""
 
 
-class GeometricOperation(Operation):
+class GeometricOperation(SampleOperation):
     """Moves pixels. A box becomes the smallest upright one around what it was, cut off at the edges."""
 
     geometry: ClassVar[Literal["none", "moves", "resizes"]] = "moves"

@@ -16,7 +16,7 @@ from scipy import special
 
 from synth.augment.distributions import Distribution, Within
 from synth.augment.keys import unit
-from synth.augment.operation import Meta, Operation, Parameters, Target, column
+from synth.augment.operation import Meta, Parameters, SampleOperation, Target, column
 from synth.augment.operations import colour, geometric
 from synth.augment.operations.autoaugment import POLICIES
 from synth.augment.samples import Samples
@@ -28,7 +28,7 @@ _SPACE = (
 )
 _SIGNED = frozenset(_SPACE[1:10])
 _FACTORS = frozenset(_SPACE[6:10])
-_PIXELS: dict[str, Operation] = {
+_PIXELS: dict[str, SampleOperation] = {
     "brightness": colour.Brightness.model_validate({}),
     "saturation": colour.Saturation.model_validate({}),
     "contrast": colour.Contrast.model_validate({}),
@@ -43,7 +43,7 @@ _LEAST = 2.0**-25
 """The middle of the interval that a uniform number of 0 stands for."""
 
 
-class _Policy(Operation):
+class _Policy(SampleOperation):
     geometry: ClassVar[Literal["none", "moves", "resizes"]] = "moves"
     shear: ClassVar[float] = 0.3
     degrees: ClassVar[float] = 30.0
@@ -88,7 +88,9 @@ class _Policy(Operation):
                 samples = samples.with_rows(at, operation.apply(samples.take(at), parameters))
         return samples
 
-    def _inner(self, name: str, value: np.ndarray, size: tuple[int, int]) -> tuple[Operation, Parameters]:
+    def _inner(
+        self, name: str, value: np.ndarray, size: tuple[int, int]
+    ) -> tuple[SampleOperation, Parameters]:
         if name in _PIXELS:
             field = {"posterise": "bits", "solarise": "threshold"}.get(name, "factor")
             return _PIXELS[name], {field: 1.0 + value if name in _FACTORS else value}

@@ -20,82 +20,24 @@ batch: [cutmix]                   # then each with a partner of the data set: op
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
-from synth.augment.operation import MixingOperation, Operation
+from synth.augment.operation import MixingOperation, Operation, SampleOperation
 from synth.augment.presets import PRESETS
+from synth.augment.rules import check
+from synth.augment.search import searchable
+from synth.augment.specification import KINDS, Group, Kind, Specification, Step
 from synth.augment.table import OPERATIONS, full_name, operation_type
 from synth.errors import ConfigError
 from synth.text import closest, some
 
-Kind = Literal["one_of", "some_of", "sequence"]
-KINDS: tuple[Kind, ...] = ("one_of", "some_of", "sequence")
 _FIELDS = ("version", "sample", "batch", "chiral", "min_visible")
 _MOST_DEEP = 16
-
-
-@dataclass(frozen=True)
-class Group:
-    """Several steps: one of them, some of them (in their order), or all."""
-
-    kind: Kind
-    id: str
-    probability: float
-    steps: tuple[Step, ...]
-    count: tuple[int, int] = (1, 1)
-    """Least and most of ``some_of``."""
-
-
-Step = Operation | Group
-
-
-@dataclass(frozen=True)
-class Specification:
-    """A checked specification.
-
-    Attributes:
-        sample: what is done to each sample, in this order.
-        chiral: names of classes whose mirror images belong to others.
-        min_visible: boxes of whose area less is left inside of the image are dropped, 0 to 1.
-        batch: what mixes samples with partners, after that.
-    """
-
-    sample: tuple[Step, ...]
-    chiral: tuple[str, ...] = ()
-    min_visible: float = 0.0
-    batch: tuple[MixingOperation, ...] = ()
-
-    def plain(self) -> dict[str, Any]:
-        """As JSON, with every default and version filled in; reading it gives an equal specification."""
-        return {
-            "version": 1,
-            "chiral": list(self.chiral),
-            "min_visible": self.min_visible,
-            "sample": [_plain(step) for step in self.sample],
-            # Left out where there is none, so that digests of before stay.
-            **({"batch": [_plain(step) for step in self.batch]} if self.batch else {}),
-        }
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the canonical JSON: equal digests make equal samples of equal ones."""
-        text = json.dumps(self.plain(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    def operations(self) -> Iterator[Operation]:
-        """All operations of ``sample`` in order, those within groups too."""
-        for step in _walk(self.sample):
-            if isinstance(step, Operation):
-                yield step
 
 
 def read_specification(content: str | Path | Mapping[str, Any]) -> Specification:
@@ -132,40 +74,8 @@ def read_specification(content: str | Path | Mapping[str, Any]) -> Specification
         _share(values.get("min_visible", 0.0), "min_visible"),
         tuple(_mixing(step, f"batch[{place}]") for place, step in enumerate(batch)),
     )
-    for operation in found.operations():
-        if operation.needs == "partner":
-            raise ConfigError(f"{operation.id} takes a partner: list it under 'batch', not under 'sample'.")
-    _check_ids(found)
-    _check_flips(found)
-    _check_sizes(found.sample, inside=None)
+    check(found)
     return found
-
-
-def searchable(values: Any, path: str = "") -> list[tuple[str, Any]]:
-    """(path, choices) of all leaves ``{search: ...}``, such as ``sample[0].degrees``."""
-    if isinstance(values, Mapping):
-        if set(values) == {"search"}:
-            return [(path, values["search"])]
-        inner = [(f"{path}.{name}" if path else str(name), value) for name, value in values.items()]
-    elif isinstance(values, list):
-        inner = [(f"{path}[{place}]", value) for place, value in enumerate(values)]
-    else:
-        return []
-    return [leaf for name, value in inner for leaf in searchable(value, name)]
-
-
-def with_chosen(values: Any, chosen: Mapping[str, Any], path: str = "") -> Any:
-    """``values`` with the leaves of these paths replaced by what was chosen for them."""
-    if path in chosen:
-        return chosen[path]
-    if isinstance(values, Mapping):
-        return {
-            name: with_chosen(value, chosen, f"{path}.{name}" if path else str(name))
-            for name, value in values.items()
-        }
-    if isinstance(values, list):
-        return [with_chosen(value, chosen, f"{path}[{place}]") for place, value in enumerate(values)]
-    return values
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -182,6 +92,13 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def _step(value: Any, where: str, depth: int) -> Step:
+    step = _any_step(value, where, depth)
+    if isinstance(step, (SampleOperation, Group)):
+        return step
+    raise ConfigError(f"{where}: {step.id} takes a partner: list it under 'batch', not under 'sample'.")
+
+
+def _any_step(value: Any, where: str, depth: int) -> Operation | Group:
     if depth > _MOST_DEEP:
         raise ConfigError(f"{where}: groups lie in each other more than {_MOST_DEEP} deep.")
     if isinstance(value, str):
@@ -205,7 +122,9 @@ def _is_operation(name: str) -> bool:
 
 
 def _mixing(value: Any, where: str) -> MixingOperation:
-    step = _step(value, where, 0)
+    if isinstance(value, Mapping) and any(kind in value for kind in KINDS):
+        raise ConfigError(f"{where}: 'batch' takes single operations; a group belongs under 'sample'.")
+    step = _any_step(value, where, 0)
     if not isinstance(step, MixingOperation):
         raise ConfigError(
             f"{where}: 'batch' takes operations that mix two samples, such as cutmix; {step.id} belongs "
@@ -279,51 +198,3 @@ def _chiral(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise ConfigError(f"chiral is a list of class names, not {value!r}.")
     return tuple(value)
-
-
-def _walk(steps: tuple[Step, ...]) -> Iterator[Step]:
-    for step in steps:
-        yield step
-        if isinstance(step, Group):
-            yield from _walk(step.steps)
-
-
-def _check_ids(found: Specification) -> None:
-    seen: set[str] = set()
-    for step in (*_walk(found.sample), *found.batch):
-        if step.id in seen:
-            raise ConfigError(
-                f"Two steps have the id {step.id!r}, which decides their random numbers: give "
-                "one an 'id' of its own."
-            )
-        seen.add(step.id)
-
-
-def _check_flips(found: Specification) -> None:
-    for step in found.operations():
-        allowed = getattr(step, "allow_chiral", False)
-        if found.chiral and step.mirrors and step.probability > 0 and not allowed:
-            raise ConfigError(
-                f"{step.id} mirrors images, and the classes {some(found.chiral)} are declared chiral: leave "
-                "it out, or say 'allow_chiral: true'."
-            )
-
-
-def _check_sizes(steps: tuple[Step, ...], inside: Group | None) -> None:
-    for step in steps:
-        if isinstance(step, Group):
-            certain = step.kind == "sequence" and step.probability == 1.0
-            _check_sizes(step.steps, inside or (None if certain else step))
-        elif step.geometry == "resizes" and (step.probability < 1.0 or inside is not None):
-            raise ConfigError(
-                f"{step.id} may change the size of images, so it must be applied to all: give it "
-                "probability 1, outside of one_of, some_of and groups with a probability."
-            )
-
-
-def _plain(step: Step) -> dict[str, Any]:
-    if isinstance(step, Operation):
-        return {"operation": f"{step.name}@{step.version}", **step.model_dump(mode="json")}
-    plain: dict[str, Any] = {"id": step.id, "probability": step.probability}
-    plain[step.kind] = [_plain(inner) for inner in step.steps]
-    return {**plain, "count": list(step.count)} if step.kind == "some_of" else plain

@@ -1,0 +1,86 @@
+"""What a specification is once it has been read: a tree of operations, and its canonical form."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from synth.augment.operation import MixingOperation, Operation, SampleOperation
+
+Kind = Literal["one_of", "some_of", "sequence"]
+KINDS: tuple[Kind, ...] = ("one_of", "some_of", "sequence")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Several steps: one of them, some of them (in their order), or all."""
+
+    kind: Kind
+    id: str
+    probability: float
+    steps: tuple[Step, ...]
+    count: tuple[int, int] = (1, 1)
+    """Least and most of ``some_of``."""
+
+
+Step = SampleOperation | Group
+
+
+@dataclass(frozen=True)
+class Specification:
+    """A checked specification.
+
+    Attributes:
+        sample: what is done to each sample, in this order.
+        chiral: names of classes whose mirror images belong to others.
+        min_visible: boxes of whose area less is left inside of the image are dropped, 0 to 1.
+        batch: what mixes samples with partners, after that.
+    """
+
+    sample: tuple[Step, ...]
+    chiral: tuple[str, ...] = ()
+    min_visible: float = 0.0
+    batch: tuple[MixingOperation, ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON, with every default and version filled in; reading it gives an equal specification."""
+        return {
+            "version": 1,
+            "chiral": list(self.chiral),
+            "min_visible": self.min_visible,
+            "sample": [_plain(step) for step in self.sample],
+            # Left out where there is none, so that digests of before stay.
+            **({"batch": [_plain(step) for step in self.batch]} if self.batch else {}),
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON: equal digests make equal samples of equal ones."""
+        text = json.dumps(self.plain(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def operations(self) -> Iterator[SampleOperation]:
+        """All operations of ``sample`` in order, those within groups too."""
+        for step in walk(self.sample):
+            if isinstance(step, SampleOperation):
+                yield step
+
+
+def walk(steps: tuple[Step, ...]) -> Iterator[Step]:
+    """All steps in order, each group before what is in it."""
+    for step in steps:
+        yield step
+        if isinstance(step, Group):
+            yield from walk(step.steps)
+
+
+def _plain(step: Operation | Group) -> dict[str, Any]:
+    if isinstance(step, Operation):
+        return {"operation": f"{step.name}@{step.version}", **step.model_dump(mode="json")}
+    plain: dict[str, Any] = {"id": step.id, "probability": step.probability}
+    plain[step.kind] = [_plain(inner) for inner in step.steps]
+    return {**plain, "count": list(step.count)} if step.kind == "some_of" else plain

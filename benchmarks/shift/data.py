@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from worth.parts import MissingDataError
 
 from shift.textures import on_textures
 from synth.data.idx import find_idx, read_idx
@@ -14,10 +15,6 @@ SHARED = Path(__file__).parents[3] / "shared" / "data"
 """The folder next to the checkout; ``--shared`` names another one."""
 _PARTS = ("train", "test")
 _QUICK = {"train": 1_500, "test": 300}
-
-
-class MissingDataError(Exception):
-    """A folder of real data that a part needs is not there."""
 
 
 def folder(shared: Path, name: str) -> Path:

@@ -23,6 +23,7 @@ from worth.commands import generate, train, training_figures
 from worth.ledger import Ledger, Row
 from worth.sheet import contact_sheet
 from worth.statistics import intervals, told
+from worth.yardstick import held_out
 
 SEEDS = 5
 
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
         options.minutes, options.count, options.images_seen = 0.1, 500, 5_000
     if not 0.0 < options.share < 1.0:
         raise SystemExit(f"--share is between 0 and 1, not {options.share}.")
-    real, test = load_images(open_source(options.data)), load_images(open_source(options.test))
+    real, test = load_images(open_source(options.data)), load_images(open_source(held_out(options)))
     for family in options.families.split(","):
         names = ("data", "per_class", "minutes", "count", "share", "images_seen", "set")
         ledger = Ledger(

@@ -29,7 +29,7 @@ from synth.machine import usable_cpus
 from worth.ledger import Ledger, Row
 from worth.sheet import contact_sheet
 from worth.statistics import intervals, told
-from worth.yardstick import QUICK, Extent, Yardstick
+from worth.yardstick import QUICK, Extent, Yardstick, held_out
 
 RIVALS = {
     "pythae": ("pythae==0.1.2", "pythae_vae.py"),
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
         options.minutes, options.count = 0.1, 500
     extent = QUICK if options.quick else Extent()
     python = environment(options.rival, options.environments or options.out / "environments")
-    yardstick = Yardstick(options.data, options.test, options.out, extent, options.device)
+    yardstick = Yardstick(options.data, held_out(options), options.out, extent, options.device)
     device = "-cuda" if options.device.startswith("cuda") else ""
     ledger = Ledger(
         f"quality-rival-{Path(options.data).stem}-{options.rival}{device}",

@@ -24,7 +24,7 @@ from synth.sampling.load import load_network
 from worth.commands import train
 from worth.ledger import Ledger, Row
 from worth.statistics import interval, told
-from worth.yardstick import QUICK, Extent, Yardstick
+from worth.yardstick import QUICK, Extent, Yardstick, held_out
 
 STEPS = 8
 TARGET = 6.0
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
     else:
         artifact = Artifact.open(options.model)
     use_granted_threads()
-    yardstick = Yardstick(options.data, options.test, options.out, extent, options.device)
+    yardstick = Yardstick(options.data, held_out(options), options.out, extent, options.device)
     sampler = Sampler(artifact, device=options.device, warmup_seconds=options.warmup_seconds)
     ways: dict[str, Callable[[int, int], ImageSet]] = {"plain": plain_loop(artifact, options, yardstick)}
     for setting in options.settings:

@@ -10,7 +10,7 @@ from worth.commands import generate, train, training_figures
 from worth.ledger import Ledger, Row
 from worth.sheet import contact_sheet
 from worth.statistics import intervals, told
-from worth.yardstick import QUICK, Extent, Yardstick
+from worth.yardstick import QUICK, Extent, Yardstick, held_out
 
 RATES = ("real_accuracy", "tstr_accuracy", "ratio")
 FIDELITY = ("kernel_distance", "precision", "recall", "density", "coverage", "near_copies")
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     if options.quick:
         options.minutes, options.count = 0.25, 1_000
     extent = QUICK if options.quick else Extent()
-    yardstick = Yardstick(options.data, options.test, options.out, extent, options.device)
+    yardstick = Yardstick(options.data, held_out(options), options.out, extent, options.device)
     for family in options.families.split(","):
         ledger = Ledger(
             result_name(family, options.data, options.device, options.variant),

@@ -7,6 +7,7 @@ that 10,000 of the rest, which it has not seen either, give the floor of two rea
 
 from __future__ import annotations
 
+import argparse
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,6 +49,11 @@ class Extent:
 
 
 QUICK = Extent(images_seen=30_000, compared=1_000, real=6_000)
+
+
+def held_out(options: argparse.Namespace) -> str:
+    """The real test images: those named, or the part ``test`` of the data."""
+    return options.test or f"{options.data}:test"
 
 
 class Yardstick:

@@ -98,30 +98,17 @@ class Within:
             number["minimum"] = self.low
         if math.isfinite(self.high):
             number["maximum"] = self.high
-        pair = {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
-        free = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
-        forms: dict[str, Any] = {
-            "uniform": pair,
-            "log_uniform": pair,
-            "normal": free,
-            "choice": {"type": "array", "items": number, "minItems": 1},
-            "beta": free,
-        }
-        return {
-            "anyOf": [
-                number,
-                pair,
-                *(
-                    {
-                        "type": "object",
-                        "properties": {kind: form},
-                        "required": [kind],
-                        "additionalProperties": False,
-                    }
-                    for kind, form in forms.items()
-                ),
-            ]
-        }
+        positive = {"type": "number", "exclusiveMinimum": 0}
+        spread = {"type": "number", "minimum": 0}
+        pair = _pair(number, number)
+        forms: dict[str, Any] = {"uniform": pair, "choice": {"type": "array", "items": number, "minItems": 1}}
+        if not self.whole:
+            forms["normal"] = _pair({"type": "number"}, spread)
+            if self.high > 0:
+                forms["log_uniform"] = _pair(*[{**number, **positive}] * 2)
+            if self.low <= 0 and self.high >= 1:
+                forms["beta"] = _pair(positive, positive)
+        return {"anyOf": [number, pair, *(_one_key(kind, form) for kind, form in forms.items())]}
 
     def read(self, value: Any) -> Distribution:
         """The distribution that ``value`` describes; ValueError, which pydantic reports, if it is none."""
@@ -141,6 +128,14 @@ class Within:
             values = tuple(float(v) for v in range(int(found.values[0]), int(found.values[1]) + 1))
             return Distribution("choice", values, low=self.low, high=self.high)
         return found
+
+
+def _pair(first: Any, second: Any) -> dict[str, Any]:
+    return {"type": "array", "prefixItems": [first, second], "minItems": 2, "maxItems": 2}
+
+
+def _one_key(name: str, form: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": {name: form}, "required": [name], "additionalProperties": False}
 
 
 def _parse(value: Any) -> tuple[Kind, tuple[float, ...]]:

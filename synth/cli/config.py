@@ -1,27 +1,47 @@
-"""``synth config``: the settings of a training, before it is started."""
+"""``synth config``: recipes of trainings and pipelines of augmentation, before they are used."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from synth.cli.output import AsJson, print_json
 from synth.families import TRAINED, get_family
 
-app = typer.Typer(help="Look at training recipes and their settings.", rich_markup_mode=None)
+app = typer.Typer(
+    help="Look at training recipes, and at what recipes and pipelines may say.", rich_markup_mode=None
+)
+
+_PIPELINE = "pipeline"
 
 
 @app.command("schema")
 def schema(
-    family: Annotated[str | None, typer.Argument(metavar="FAMILY", help="Default: all families.")] = None,
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FAMILY|pipeline",
+            help="A family's recipe, or pipelines of augmentation. Default: all, by name.",
+        ),
+    ] = None,
 ) -> None:
-    """Print the JSON schema of a family's recipe; without FAMILY, of every family by name."""
-    if family is None:
-        print_json({name: get_family(name).load("recipe").model_json_schema() for name in TRAINED})
+    """Print the JSON schema of a family's recipe, or of pipelines of augmentation."""
+    from synth.augment.schema import pipeline_schema
+
+    if what == _PIPELINE:
+        print_json(pipeline_schema())
+    elif what is None:
+        recipes = {name: _recipe_schema(name) for name in TRAINED}
+        print_json({**recipes, _PIPELINE: pipeline_schema()})
     else:
-        print_json(get_family(family).load("recipe").model_json_schema())
+        print_json(_recipe_schema(what))
+
+
+def _recipe_schema(family: str) -> dict[str, Any]:
+    found: dict[str, Any] = get_family(family).load("recipe").model_json_schema()
+    return found
 
 
 @app.command("show")

@@ -12,7 +12,10 @@ def test_schema_of_a_family_describes_every_setting(run) -> None:
     schema = json.loads(run("config", "schema", "vae").out)
     assert schema["properties"]["batch_size"]["default"]
     assert not [name for name, setting in schema["properties"].items() if not setting.get("description")]
-    assert json.loads(run("config", "schema").out)["vae"] == schema
+    whole = json.loads(run("config", "schema").out)
+    assert whole["vae"] == schema
+    assert whole["pipeline"] == json.loads(run("config", "schema", "pipeline").out)
+    assert "rotate@1" in whole["pipeline"]["$defs"]
 
 
 def test_what_show_prints_is_a_configuration_file(run, tmp_path: Path) -> None:

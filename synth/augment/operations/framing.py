@@ -29,9 +29,9 @@ class Pad(_Framing):
 
     name: ClassVar[str] = "pad"
     pixels: int = Field(4, ge=0, le=65_536, description="On each side.")
-    edge: Edge = "constant"
-    fill: int = Field(0, ge=0, le=255)
-    mask_fill: int = Field(0, ge=0, le=255)
+    edge: Edge = Field("constant", description="What the margin is: a value, the edge again, or a mirror.")
+    fill: int = Field(0, ge=0, le=255, description="The constant in images.")
+    mask_fill: int = Field(0, ge=0, le=255, description="The constant in masks, such as a class to ignore.")
 
     def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
         return size[0] + 2 * self.pixels, size[1] + 2 * self.pixels
@@ -54,9 +54,9 @@ class Crop(_Framing):
         None, description="Height and width in pixels; by default the image's."
     )
     padding: int = Field(0, ge=0, le=65_536, description="The margin that is added first.")
-    edge: Edge = "constant"
-    fill: int = Field(0, ge=0, le=255)
-    mask_fill: int = Field(0, ge=0, le=255)
+    edge: Edge = Field("constant", description="What the margin is: a value, the edge again, or a mirror.")
+    fill: int = Field(0, ge=0, le=255, description="The constant in images.")
+    mask_fill: int = Field(0, ge=0, le=255, description="The constant in masks, such as a class to ignore.")
     extra_words: ClassVar[int] = 2
 
     def output_size(self, size: tuple[int, int]) -> tuple[int, int]:

@@ -28,7 +28,7 @@ class HorizontalFlip(GeometricOperation):
 
     name: ClassVar[str] = "horizontal_flip"
     mirrors: ClassVar[bool] = True
-    probability: float = Field(0.5, ge=0, le=1)
+    probability: float = Field(0.5, ge=0, le=1, description="Share of the samples that it is applied to.")
     allow_chiral: bool = Field(False, description="Also where the specification names chiral classes.")
 
     def images(self, images: Tensor, parameters: Parameters) -> Tensor:
@@ -46,7 +46,7 @@ class VerticalFlip(GeometricOperation):
 
     name: ClassVar[str] = "vertical_flip"
     mirrors: ClassVar[bool] = True
-    probability: float = Field(0.5, ge=0, le=1)
+    probability: float = Field(0.5, ge=0, le=1, description="Share of the samples that it is applied to.")
     allow_chiral: bool = Field(False, description="Also where the specification names chiral classes.")
 
     def images(self, images: Tensor, parameters: Parameters) -> Tensor:

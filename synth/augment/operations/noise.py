@@ -76,7 +76,7 @@ class Cutout(PixelOperation):
     name: ClassVar[str] = "cutout"
     spares_alpha: ClassVar[bool] = False
     side: float = Field(0.5, gt=0, le=1, description="Of the square, as a share of the image's shorter side.")
-    fill: int = Field(0, ge=0, le=255)
+    fill: int = Field(0, ge=0, le=255, description="The value of what is hidden.")
     extra_words: ClassVar[int] = 2
 
     def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
@@ -141,7 +141,7 @@ class GridMask(PixelOperation):
     hole: Annotated[Distribution, Within(0, 1)] = Field(
         Within(0, 1).read(0.4), description="Side of a hole, as a share of the period."
     )
-    fill: int = Field(0, ge=0, le=255)
+    fill: int = Field(0, ge=0, le=255, description="The value of what is hidden.")
     extra_words: ClassVar[int] = 2
 
     def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from synth.augment.keys import Draws, SampleId, unit
-from synth.augment.operation import Meta, MixingOperation, Parameters, Target
+from synth.augment.operation import Meta, MixingOperation, Parameters
+from synth.augment.plan import Record
 from synth.augment.samples import Samples
 from synth.errors import SourceError, UsageError
 
@@ -31,7 +33,7 @@ class Partners:
 
 @dataclass(frozen=True, eq=False)
 class Mix:
-    """One operation on the samples of ``rows``, int64 [n], with the partners at ``partners``, int64 [n]."""
+    """One operation on the samples of ``rows``, int64 [n], with ``partners``, int64 [n, k]."""
 
     operation: MixingOperation
     rows: np.ndarray
@@ -55,8 +57,8 @@ def usable(partners: Partners | None) -> Partners:
 
 
 def mixing_words(steps: Sequence[MixingOperation]) -> dict[str, int]:
-    """Random words by id: for whether it is applied, for the partner, and those of the operation."""
-    return {step.id: 2 + step.words for step in steps}
+    """Random words by id: for whether it is applied, for each partner, and those of the operation."""
+    return {step.id: 1 + step.partners + step.words for step in steps}
 
 
 def plan_mixing(
@@ -69,26 +71,65 @@ def plan_mixing(
         words = draws.of(step.id)
         rows = np.flatnonzero(unit(words[:, 0]) < step.probability)
         if len(rows):
-            chosen = words[rows, 1] * count >> 32
+            first = 1 + step.partners
+            chosen = words[rows, 1:first] * count >> 32
             own = [
-                partners.ids[at] == ids[row] for at, row in zip(chosen.tolist(), rows.tolist(), strict=True)
+                [partners.ids[at] == ids[row] for at in places]
+                for row, places in zip(rows.tolist(), chosen.tolist(), strict=True)
             ]
             chosen = (chosen + np.asarray(own)) % count
-            plan.append(Mix(step, rows, chosen, step.plan(words[rows, 2:], meta)))
+            plan.append(Mix(step, rows, chosen, step.plan(words[rows, first:], meta)))
     return plan
 
 
-def mixed(samples: Samples, one: Mix, others: Samples) -> Samples:
-    """``samples``, soft already, after one operation with its partners.
+def entry_of(one: Mix, at: int, plans: Sequence[Record]) -> dict[str, Any]:
+    """The record of row ``at`` of a mix, with the plans of its partners; of one, it holds no lists."""
+    places, alone = one.partners[at].tolist(), one.operation.partners == 1
+    return {
+        "id": one.operation.id,
+        "parameters": {name: column[at].tolist() for name, column in one.parameters.items()},
+        "partner": places[0] if alone else places,
+        "partner_plan": plans[0] if alone else list(plans),
+    }
 
-    Raises SourceError for partners of another shape or without labels or masks where samples have them.
+
+def mix_of(
+    step: MixingOperation, rows: Sequence[int], entries: Sequence[Mapping[str, Any]], partners: Partners
+) -> tuple[Mix, list[list[Record]]]:
+    """The mix that these records, one for each row, were made of, and the plans of its partners, [n][k].
+
+    Raises UsageError for what is no such record, or is one of another data set.
     """
-    if others.images.shape[1:] != samples.images.shape[1:]:
-        raise _of_another_shape(samples, others)
-    for name in ("labels", "masks"):
-        if (getattr(samples, name) is None) != (getattr(others, name) is None):
+    try:
+        places = np.asarray([entry["partner"] for entry in entries], dtype=np.int64)
+        places = places.reshape(len(rows), step.partners)
+        plans = [entry["partner_plan"] for entry in entries]
+        each = [[plan] for plan in plans] if step.partners == 1 else plans
+        if {len(one) for one in each} != {step.partners}:
+            raise ValueError(f"it takes {step.partners} partners")
+        parameters = {
+            name: np.asarray([entry["parameters"][name] for entry in entries])
+            for name in entries[0]["parameters"]
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"The record of {step.id} is no plan of a mix ({error!r}).") from None
+    if places.min() < 0 or places.max() >= len(partners.ids):
+        raise UsageError(f"The record of {step.id} names partners that are not in this data set.")
+    return Mix(step, np.asarray(rows, dtype=np.int64), places, parameters), each
+
+
+def mixed(samples: Samples, one: Mix, others: Sequence[Samples]) -> Samples:
+    """``samples``, soft already, after one operation with its partners, k times n.
+
+    Raises SourceError for partners of another shape, or that do not have what the samples have.
+    """
+    for part in others:
+        if part.images.shape[1:] != samples.images.shape[1:]:
+            raise _of_another_shape(samples, part)
+        lacking = next((name for name, has in _has(samples).items() if has != _has(part)[name]), None)
+        if lacking is not None:
             raise SourceError(
-                f"Either all samples that are mixed have {name}, their partners too, or none has."
+                f"Either all samples that are mixed have {lacking}, their partners too, or none has."
             )
     rows = torch.from_numpy(one.rows)
     changed = one.operation.mix(samples.take(rows), others, one.parameters)
@@ -106,19 +147,6 @@ def together(parts: Sequence[Samples]) -> Samples:
     return Samples.concatenate(parts)
 
 
-def check_targets(steps: Sequence[MixingOperation], samples: Samples) -> None:
-    """Raises SourceError for boxes, points or masks that an operation would leave wrong."""
-    known: tuple[tuple[Target, object], ...] = (
-        ("boxes", samples.boxes),
-        ("points", samples.points),
-        ("masks", samples.masks),
-    )
-    for step in steps:
-        for name, values in known:
-            if values is not None and name not in step.targets:
-                raise SourceError(f"{step.id} cannot mix samples that have {name}: leave one of them out.")
-
-
 def soft(samples: Samples, classes: int) -> Samples:
     """With labels float32 [N, ``classes``]; raises SourceError for class numbers beyond."""
     labels = samples.labels
@@ -130,6 +158,17 @@ def soft(samples: Samples, classes: int) -> Samples:
             f"shares [N, {classes}]."
         )
     return replace(samples, labels=torch.nn.functional.one_hot(labels.long(), classes).to(torch.float32))
+
+
+def _has(samples: Samples) -> dict[str, bool]:
+    boxes = samples.boxes
+    return {
+        "labels": samples.labels is not None,
+        "masks": samples.masks is not None,
+        "points": samples.points is not None,
+        "boxes": boxes is not None,
+        "labels of boxes": boxes is not None and boxes.labels is not None,
+    }
 
 
 def _of_another_shape(one: Samples, other: Samples) -> SourceError:

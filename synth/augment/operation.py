@@ -8,7 +8,7 @@ treat each row by itself, so that a batch and its samples one by one give the sa
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Literal
@@ -26,6 +26,7 @@ Parameters = Mapping[str, np.ndarray]
 """By name: an array [n, ...] of numbers, one row for each sample."""
 Target = Literal["image", "boxes", "masks", "points", "label"]
 ALL: frozenset[Target] = frozenset({"image", "boxes", "masks", "points", "label"})
+LabelEffect = Literal["preserve", "mix", "condition", "pseudo", "drop"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Operation(BaseModel):
     """Turns left into right, which some classes do not survive."""
     needs: ClassVar[Literal["nothing", "partner"]] = "nothing"
     """What it takes besides the sample; operations that need a partner stand in the stage ``batch``."""
+    label_effect: ClassVar[LabelEffect] = "preserve"
+    """Labels stay, become shares, decide what is made, come from a model, or go with what they were of."""
     extra_words: ClassVar[int] = 0
     """Random words that it takes besides."""
 
@@ -117,13 +120,19 @@ class PixelOperation(SampleOperation):
 
 
 class MixingOperation(Operation):
-    """Mixes each sample with another of the data set."""
+    """Mixes each sample with others of the data set."""
 
     needs: ClassVar[Literal["nothing", "partner"]] = "partner"
+    label_effect: ClassVar[LabelEffect] = "mix"
+    partners: ClassVar[int] = 1
+    """How many of them each sample is mixed with."""
 
     @abstractmethod
-    def mix(self, samples: Samples, partners: Samples, parameters: Parameters) -> Samples:
-        """The n samples mixed with n partners of the same shape; labels, if any, are float32 [n, K]."""
+    def mix(self, samples: Samples, partners: Sequence[Samples], parameters: Parameters) -> Samples:
+        """The n samples mixed with so many times n of the same shape; labels, if any, are float32 [n, K].
+
+        Samples and partners have the same of boxes, masks and points.
+        """
 
 
 def column(values: np.ndarray, like: Tensor) -> Tensor:

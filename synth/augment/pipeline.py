@@ -14,7 +14,8 @@ from synth.augment.keys import Draws, epoch_key, sample_words
 from synth.augment.mixing import (
     Mix,
     Partners,
-    check_targets,
+    entry_of,
+    mix_of,
     mixed,
     mixing_words,
     plan_mixing,
@@ -22,12 +23,12 @@ from synth.augment.mixing import (
     together,
     usable,
 )
-from synth.augment.operation import Meta, MixingOperation
+from synth.augment.operation import Meta
 from synth.augment.plan import Plan, Record, make_plan, plan_of, records, words_wanted
 from synth.augment.reading import read_specification
 from synth.augment.samples import Samples, checked
 from synth.augment.specification import Specification
-from synth.errors import UsageError
+from synth.errors import SourceError
 from synth.randomness import check_seed
 
 _CHUNK = 2**18
@@ -71,19 +72,30 @@ class Pipeline:
             UsageError: an id or epoch that is none; no partners where they are needed.
             ConfigError: a crop that does not fit.
         """
+        self._refuse_unfit(samples)
         if not self.specification.batch:
             return self._sampled(samples, epoch)
         partners = usable(partners)
-        check_targets(self.specification.batch, samples)
         made = soft(self._sampled(samples, epoch), partners.classes)
         for one in self._mixing(made, epoch, partners):
-            found = [partners.sample(place) for place in one.partners.tolist()]
-            if len({part.images.shape for part in found}) == 1:
-                others = self._sampled(Samples.concatenate(found), epoch)
-            else:
-                others = together([self._sampled(part, epoch) for part in found])
-            made = mixed(made, one, soft(others, partners.classes))
-        return made
+            made = mixed(made, one, [self._others(each, epoch, partners) for each in one.partners.T])
+        return self._without_hidden(made)
+
+    def _others(self, places: np.ndarray, epoch: int, partners: Partners) -> Samples:
+        found = [partners.sample(place) for place in places.tolist()]
+        if len({part.images.shape for part in found}) == 1:
+            others = self._sampled(Samples.concatenate(found), epoch)
+        else:
+            others = together([self._sampled(part, epoch) for part in found])
+        return soft(others, partners.classes)
+
+    def _refuse_unfit(self, samples: Samples) -> None:
+        for name, step in self.specification.unfit.items():
+            if getattr(samples, "labels" if name == "label" else name, None) is not None:
+                raise SourceError(
+                    f"{step} would leave the {name} of samples wrong, and these have {name}: leave it out of "
+                    f"the pipeline, or give it samples without {name}."
+                )
 
     def _sampled(self, samples: Samples, epoch: int) -> Samples:
         samples = checked(samples)
@@ -95,20 +107,21 @@ class Pipeline:
 
     def record(self, samples: Samples, epoch: int = 0, partners: Partners | None = None) -> list[Record]:
         """The plan of each sample as JSON, which ``replay`` takes. That of a mix holds its partner's."""
+        self._refuse_unfit(samples)
         plan = self.plan(samples, epoch)
         found = records(plan, len(samples))
         if self.specification.batch:
             partners = usable(partners)
             for one in self._mixing(self._applied(checked(samples), plan), epoch, partners):
-                for at, (row, place) in enumerate(zip(one.rows.tolist(), one.partners.tolist(), strict=True)):
-                    values = {name: column[at].tolist() for name, column in one.parameters.items()}
-                    entry = {"id": one.operation.id, "parameters": values, "partner": place}
-                    (entry["partner_plan"],) = records(self.plan(partners.sample(place), epoch), 1)
-                    found[row].append(entry)
+                for at, row in enumerate(one.rows.tolist()):
+                    others = [partners.sample(place) for place in one.partners[at].tolist()]
+                    plans = [records(self.plan(other, epoch), 1)[0] for other in others]
+                    found[row].append(entry_of(one, at, plans))
         return found
 
     def replay(self, samples: Samples, found: Sequence[Record], partners: Partners | None = None) -> Samples:
         """The samples as these records, one for each, say; nothing is drawn."""
+        self._refuse_unfit(samples)
         mixing = {step.id for step in self.specification.batch}
         if not mixing:
             return self._applied(checked(samples), plan_of(self.specification, found))
@@ -118,42 +131,23 @@ class Pipeline:
         ]
         made = self._applied(checked(samples), plan_of(self.specification, alone))
         partners = usable(partners)
-        check_targets(self.specification.batch, samples)
         made = soft(made, partners.classes)
         for step in self.specification.batch:
             entries = [
                 (r, entry) for r, record in enumerate(found) for entry in record if entry["id"] == step.id
             ]
-            if entries:
-                made = self._mixed_again(made, step, entries, partners)
-        return made
-
-    def _mixed_again(
-        self,
-        made: Samples,
-        step: MixingOperation,
-        entries: list[tuple[int, dict[str, Any]]],
-        partners: Partners,
-    ) -> Samples:
-        try:
-            rows = np.asarray([row for row, _ in entries], dtype=np.int64)
-            places = np.asarray([entry["partner"] for _, entry in entries], dtype=np.int64)
-            plans = [plan_of(self.specification, [entry["partner_plan"]]) for _, entry in entries]
-            parameters = {
-                name: np.asarray([entry["parameters"][name] for _, entry in entries])
-                for name in entries[0][1]["parameters"]
-            }
-        except (KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"The record of {step.id} is no plan of a mix ({error!r}).") from None
-        if places.min() < 0 or places.max() >= len(partners.ids):
-            raise UsageError(f"The record of {step.id} names partners that are not in this data set.")
-        others = together(
-            [
-                self._applied(checked(partners.sample(place)), plan)
-                for place, plan in zip(places.tolist(), plans, strict=True)
+            if not entries:
+                continue
+            one, plans = mix_of(step, [r for r, _ in entries], [entry for _, entry in entries], partners)
+            others = [
+                together([self._again(partners, *each) for each in zip(places, column, strict=True)])
+                for places, column in zip(one.partners.T.tolist(), zip(*plans, strict=True), strict=True)
             ]
-        )
-        return mixed(made, Mix(step, rows, places, parameters), soft(others, partners.classes))
+            made = mixed(made, one, [soft(part, partners.classes) for part in others])
+        return self._without_hidden(made)
+
+    def _again(self, partners: Partners, place: int, plan: Record) -> Samples:
+        return self._applied(checked(partners.sample(place)), plan_of(self.specification, [plan]))
 
     def _mixing(self, made: Samples, epoch: int, partners: Partners) -> list[Mix]:
         steps = self.specification.batch

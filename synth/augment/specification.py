@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from synth.augment.operation import MixingOperation, Operation, SampleOperation
+from synth.augment.operation import ALL, MixingOperation, Operation, SampleOperation, Target
 
 Kind = Literal["one_of", "some_of", "sequence"]
 KINDS: tuple[Kind, ...] = ("one_of", "some_of", "sequence")
@@ -62,6 +62,15 @@ class Specification:
         """SHA-256 of the canonical JSON: equal digests make equal samples of equal ones."""
         text = json.dumps(self.plain(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def unfit(self) -> dict[Target, str]:
+        """By what samples may have and an operation would leave wrong, the id of the first such operation."""
+        steps = [step for step in (*self.operations(), *self.batch) if step.probability > 0]
+        wrong: dict[Target, str] = {}
+        for step in steps:
+            wrong = {**dict.fromkeys(ALL - step.targets, step.id), **wrong}
+        return wrong
 
     def operations(self) -> Iterator[SampleOperation]:
         """All operations of ``sample`` in order, those within groups too."""

@@ -17,6 +17,7 @@ _NOISE = "synth.augment.operations.noise"
 _GEOMETRIC = "synth.augment.operations.geometric"
 _FRAMING = "synth.augment.operations.framing"
 _MIXING = "synth.augment.operations.mixing"
+_MOSAIC = "synth.augment.operations.mosaic"
 _POLICIES = "synth.augment.operations.policies"
 
 OPERATIONS: dict[str, str] = {
@@ -57,6 +58,7 @@ OPERATIONS: dict[str, str] = {
     "grid_mask@1": f"{_NOISE}:GridMask",
     "mixup@1": f"{_MIXING}:Mixup",
     "cutmix@1": f"{_MIXING}:Cutmix",
+    "mosaic@1": f"{_MOSAIC}:Mosaic",
     "autoaugment@1": f"{_POLICIES}:AutoAugment",
     "randaugment@1": f"{_POLICIES}:RandAugment",
     "trivial_augment_wide@1": f"{_POLICIES}:TrivialAugmentWide",

@@ -162,7 +162,7 @@ def test_samples_that_cannot_be_mixed_are_refused():
         pipeline.run(samples, partners=partners_of(whole(count=1)))
     with pytest.raises(UsageError, match="no data set here to take partners from"):
         pipeline.run(samples)
-    with pytest.raises(SourceError, match="mixup cannot mix samples that have masks"):
+    with pytest.raises(SourceError, match="mixup would leave the masks of samples wrong"):
         pipeline.run(whole(masks=whole().images[:, 0].long()), partners=partners_of(samples))
     boxes = Boxes(torch.tensor([[0.0, 0, 4, 4]]), row)
     with pytest.raises(SourceError, match="have boxes"):

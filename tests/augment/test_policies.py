@@ -11,7 +11,7 @@ from torchvision.transforms import AutoAugment, AutoAugmentPolicy
 
 from synth.augment import Pipeline, Samples
 from synth.augment.operations.autoaugment import POLICIES
-from synth.errors import ConfigError
+from synth.errors import ConfigError, SourceError
 
 SIZE = (40, 60)
 # By policy: the most of slope, degrees, factor less 1, pixels across and down; fewest and most bits.
@@ -80,7 +80,7 @@ def test_augmix_weights_sum_to_one_and_it_refuses_places():
     weights = planned({"operation": "augmix"})["weights"]
     assert np.allclose(weights.sum(axis=1), 1)
     assert abs(weights[:, 0].mean() - 0.5) < 0.03
-    with pytest.raises(ConfigError, match="a mixture has no places"):
+    with pytest.raises(SourceError, match="augmix would leave the masks of samples wrong"):
         Pipeline.read({"sample": ["augmix"]}).run(
             samples(2, masks=torch.zeros((2, *SIZE), dtype=torch.uint8))
         )

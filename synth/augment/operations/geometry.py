@@ -64,12 +64,17 @@ class GeometricOperation(SampleOperation):
             around.reshape(-1, 2), boxes.rows.repeat_interleave(len(x)), parameters, size
         ).reshape(len(boxes), -1, 2)
         whole = torch.cat([moved.amin(1), moved.amax(1)], dim=1)
-        height, width = self.output_size(size)
-        limit = torch.tensor([width, height, width, height], dtype=whole.dtype)
-        clipped = torch.minimum(whole.clamp(min=0), limit)
-        share = _area(clipped) / _area(whole).clamp(min=1e-9)
-        seen = torch.ones(len(boxes)) if boxes.visible is None else boxes.visible
-        return replace(boxes, corners=clipped, visible=seen * share)
+        return clipped(boxes, whole, self.output_size(size))
+
+
+def clipped(boxes: Boxes, whole: Tensor, size: tuple[int, int]) -> Boxes:
+    """``boxes`` moved to the corners ``whole``, float32 [M, 4], and cut off at the edges of an image."""
+    height, width = size
+    limit = torch.tensor([width, height, width, height], dtype=whole.dtype)
+    inside = torch.minimum(whole.clamp(min=0), limit)
+    share = _area(inside) / _area(whole).clamp(min=1e-9)
+    seen = torch.ones(len(boxes)) if boxes.visible is None else boxes.visible
+    return replace(boxes, corners=inside, visible=seen * share)
 
 
 def _area(corners: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, ClassVar
 
@@ -25,14 +26,15 @@ class Mixup(MixingOperation):
         Within(0, 1).read([0, 1]), description="Of the sample itself; the paper's is {beta: [0.2, 0.2]}."
     )
 
-    def mix(self, samples: Samples, partners: Samples, parameters: Parameters) -> Samples:
+    def mix(self, samples: Samples, partners: Sequence[Samples], parameters: Parameters) -> Samples:
+        (other,) = partners
         weight = column(parameters["weight"], samples.images)
         # Two products and a sum, each rounded by itself, are the same in a batch of any size.
-        images = samples.images.float() * weight + partners.images.float() * (1 - weight)
+        images = samples.images.float() * weight + other.images.float() * (1 - weight)
         return replace(
             samples,
             images=images.round().clamp(0, 255).to(torch.uint8),
-            labels=_shared(samples.labels, partners.labels, weight),
+            labels=_shared(samples.labels, other.labels, weight),
         )
 
 
@@ -56,20 +58,21 @@ class Cutmix(MixingOperation):
         ends = [np.clip(first, 0, limit), np.clip(first + sides, 0, limit)]
         return {"box": np.concatenate(ends, axis=1)}
 
-    def mix(self, samples: Samples, partners: Samples, parameters: Parameters) -> Samples:
+    def mix(self, samples: Samples, partners: Sequence[Samples], parameters: Parameters) -> Samples:
+        (other,) = partners
         height, width = samples.size
         box = torch.from_numpy(parameters["box"])[:, :, None, None].to(samples.images.device)
         x = torch.arange(width, device=box.device)
         y = torch.arange(height, device=box.device)[:, None]
         inside = (x >= box[:, 0]) & (x < box[:, 2]) & (y >= box[:, 1]) & (y < box[:, 3])
         masks = samples.masks
-        if masks is not None and partners.masks is not None:
-            masks = torch.where(inside, partners.masks, masks)
+        if masks is not None and other.masks is not None:
+            masks = torch.where(inside, other.masks, masks)
         pasted = inside.sum((1, 2)).to(torch.float32) / (height * width)
         return replace(
             samples,
-            images=torch.where(inside[:, None], partners.images, samples.images),
-            labels=_shared(samples.labels, partners.labels, 1 - pasted),
+            images=torch.where(inside[:, None], other.images, samples.images),
+            labels=_shared(samples.labels, other.labels, 1 - pasted),
             masks=masks,
         )
 

@@ -20,7 +20,6 @@ from synth.augment.operation import Meta, Parameters, SampleOperation, Target, c
 from synth.augment.operations import colour, geometric
 from synth.augment.operations.autoaugment import POLICIES
 from synth.augment.samples import Samples
-from synth.errors import ConfigError
 
 _SPACE = (
     *("identity", "shear_x", "shear_y", "translate_x", "translate_y", "rotate", "brightness", "saturation"),
@@ -221,11 +220,6 @@ class AugMix(_Policy):
         }
 
     def apply(self, samples: Samples, parameters: Parameters) -> Samples:
-        if samples.boxes is not None or samples.masks is not None or samples.points is not None:
-            raise ConfigError(
-                f"{self.id}: a mixture has no places, so boxes, masks and points would be wrong. "
-                "Use randaugment, or samples without them."
-            )
         weights = parameters["weights"]
         mixture = samples.images * column(weights[:, 0], samples.images)
         for chain in range(parameters["operations"].shape[1]):

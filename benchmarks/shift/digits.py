@@ -89,12 +89,16 @@ def measure(options: argparse.Namespace, name: str, seed: int) -> Row:
     words += ["--size", str(task.size), "--seed", str(seed), "--device", options.device, "--overwrite"]
     words += ["--methods", options.methods, "--minutes", f"{options.minutes:g}", "--allow-label-drift"]
     words += [word for one in options.set for word in ("--set", one)]
-    if "translate" in options.methods.split(",") and options.translator != "cut":
+    if "translate" in options.methods and options.translator != "cut":
         words += ["--translator", _translator(options, model, source, target, task.size, seed)]
     out = options.out / "adaptations" / model
     synth(options.out, "adapt", *words, "--out", str(out))
     found = json.loads((out / "adaptation.json").read_text(encoding="utf-8"))
-    row: Row = {"seed": seed, "chosen": found["chosen"].rpartition("@")[0].rpartition("-")[2], "methods": {}}
+    row: Row = {
+        "seed": seed,
+        "chosen": found["chosen"].rpartition("@")[0].removeprefix(f"{model}-"),
+        "methods": {},
+    }
     for outcome in found["outcomes"]:
         row["methods"][outcome["method"]] = {
             "accuracy": outcome["accuracy"]["value"],
@@ -121,7 +125,7 @@ def _translator(
 
 def _preservation(options: argparse.Namespace, model: str) -> float | None:
     """What the translator's own manifest says; None where nothing was translated."""
-    if "translate" not in options.methods.split(","):
+    if "translate" not in options.methods:
         return None
     artifact = Store(options.out / "home" / "store").open(f"{model}-{options.translator}")
     metric = artifact.manifest.metrics.get("label_preservation")

@@ -32,7 +32,10 @@ def adapt(
         typer.Option("--test", metavar="SOURCE", help="Labelled images of the target, to measure on alone."),
     ] = None,
     methods: Annotated[
-        str, typer.Option("--methods", help="Separated by commas: source, coral, dann, translate.")
+        str,
+        typer.Option(
+            "--methods", help="Separated by commas: source, coral, dann, translate, translate-dann."
+        ),
     ] = "source,coral,dann,translate",
     translator: Annotated[
         str | None,
@@ -91,7 +94,8 @@ def adapt(
     """Train a classifier for a domain without labels in several ways, compare them, and say which to take.
 
     source learns from the labelled images alone; coral and dann also from those of the target; translate from
-    labelled images that were made to look like the target. What serves the target worse than source is said.
+    labelled images that were made to look like the target, and translate-dann from these as dann does. What
+    serves the target worse than source is said.
     """
     from synth.artifacts import Store
     from synth.cli.train import reporting
@@ -100,7 +104,7 @@ def adapt(
 
     wanted = [one.strip() for one in methods.split(",") if one.strip()]
     if not wanted:
-        raise ConfigError("--methods is empty; name some of source, coral, dann, translate.")
+        raise ConfigError("--methods is empty; name some of source, coral, dann, translate, translate-dann.")
     require_free(out, _FILE, overwrite)
     with reporting() as reporter:
         found = train_all(

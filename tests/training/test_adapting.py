@@ -154,9 +154,14 @@ def test_translated_images_are_learnt_from_with_their_labels(tiny, tmp_path, wan
         LabelError, match=r"toys@1 may change what images show: whether labels survive it was"
     ):
         adapt(source, target, request)
-    request = wanted(methods=["translate"], translator="toys", settings=short, allow_label_drift=True)
+    request = wanted(
+        methods=["translate", "translate-dann"], translator="toys", settings=short, allow_label_drift=True
+    )
     found = adapt(source, target, request)
-    (note,) = found.outcomes[-1].notes
+    assert [one.method for one in found.outcomes] == ["source", "translate", "translate-dann"]
+    assert found.outcomes[1].notes == found.outcomes[2].notes
+    assert Store().open("toy-translate-dann").manifest.recipe["adaptation"] == "dann"
+    (note,) = found.outcomes[1].notes
     assert note.startswith("trained on the source, translated by toys@1: whether labels survive it was not")
     training = Store().open("toy-translate").manifest.training
     made = load_images(open_source(training.source))

@@ -30,8 +30,9 @@ from synth.training.recipe import Recipe, resolve_recipe
 from synth.training.reporter import Reporter, Silent
 from synth.training.runs import has_run
 
-METHODS = ("source", "coral", "dann", "translate")
+METHODS = ("source", "coral", "dann", "translate", "translate-dann")
 """In the order in which they are trained."""
+_ADAPTATIONS = {"coral": "coral", "dann": "dann", "translate-dann": "dann"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ class Adaptation:
     """
 
     name: str
-    methods: Sequence[str] = METHODS
+    methods: Sequence[str] = METHODS[:4]
     translator: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     overrides: Sequence[str] = ()
@@ -99,13 +100,15 @@ def adapt(
         tell.note(note)
     trained: dict[str, Artifact] = {}
     notes: dict[str, list[str]] = {method: [] for method in methods}
+    translated: tuple[Path, list[str]] | None = None
     for method in methods:
         tell.note(f"{method}: training {wanted.name}-{method}")
-        recipe = _recipe(wanted, {"adaptation": method if method in ("coral", "dann") else "source"})
+        recipe = _recipe(wanted, {"adaptation": _ADAPTATIONS.get(method, "source")})
         recipe = recipe.model_copy(update={"size": pair.size, "channels": pair.channels})
         learnt_from: str | Path = pair.source_spec
-        if method == "translate":
-            learnt_from, notes[method] = translated_source(pair, wanted, recipe, tell)
+        if method.startswith("translate"):
+            translated = translated or translated_source(pair, wanted, recipe, tell)
+            learnt_from, notes[method] = translated
         trained[method] = _train(method, learnt_from, pair, recipe, wanted, skip_unreadable, tell)
     return _compare(pair, wanted, trained, notes, recipe.seed)
 

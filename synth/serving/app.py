@@ -30,6 +30,7 @@ from synth.serving.admission import AdmissionMiddleware
 from synth.serving.answers import GenerationAnswer
 from synth.serving.body_limit import BodyLimitMiddleware
 from synth.serving.crew import Crew
+from synth.serving.decoding import Decoder
 from synth.serving.device import device_threads
 from synth.serving.documentation import describe
 from synth.serving.drift import DriftMonitor
@@ -48,7 +49,6 @@ from synth.serving.security import PROBES, UNCOUNTED, add_security
 from synth.serving.services import Services
 from synth.serving.settings import ServerSettings, listed
 from synth.serving.telemetry import Telemetry, fastapi_telemetry, open_telemetry
-from synth.serving.uploads import Decoder
 
 _DESCRIPTION = """Synthetic images from trained generators.
 

@@ -6,39 +6,25 @@ files are for messages alone.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fastapi.exceptions import RequestValidationError
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import parse_options_header
 
-from synth.errors import UsageError
-from synth.serving.problems import TooLargeError, UnsupportedMediaError
+from synth.serving.form_parts import LONGEST_NAME, Part, boundary_of, disposition, shown
+from synth.serving.problems import MalformedBodyError, TooLargeError
 from synth.text import closest
 
 _MOST_HEADERS = 8
 _LONGEST_HEADER = 4096
-_LONGEST_BOUNDARY = 70
-"""Characters (RFC 2046, 5.1.1)."""
 _MOST_PICTURES = 32
 """Files in each field but that of the images."""
-_LONGEST_NAME = 60
-"""Characters of a name that are shown."""
 
 _NO_BOUNDARY = "it does not begin with the boundary that Content-Type names"
 _BAD_HEADER = f"a header is malformed, or longer than {_LONGEST_HEADER:,} bytes, or there are too many"
 _BAD_END = "the boundary that ends it is followed by something else than the end of the line"
-
-
-class MalformedBodyError(UsageError):
-    """The body cannot be read as what it is declared to be."""
-
-    status = 400
-    code = "bad-request"
-    title = "The body cannot be read"
 
 
 @dataclass(frozen=True)
@@ -50,6 +36,8 @@ class FormLimits:
     """Of each file."""
     text_bytes: int
     """Of all fields together that are not files."""
+    remedy: str
+    """What is to be done with more files."""
 
 
 @dataclass(frozen=True)
@@ -73,20 +61,6 @@ class Form:
 def field_error(message: str, *place: str | int) -> RequestValidationError:
     """422 that names a place in the body, such as ``("images", 3)``; ``message`` is a sentence."""
     return RequestValidationError([{"type": "value_error", "loc": ("body", *place), "msg": message}])
-
-
-@dataclass
-class _Part:
-    """The part that is being read."""
-
-    number: int
-    headers: dict[bytes, bytes] = field(default_factory=dict)
-    header_name: bytes = b""
-    header_value: bytes = b""
-    name: str = ""
-    file_name: str | None = None
-    content: io.BytesIO = field(default_factory=io.BytesIO)
-    size: int = 0
 
 
 class FormReader:
@@ -116,12 +90,12 @@ class FormReader:
         self._form_texts: dict[str, str] = {}
         self._form_files: dict[str, list[File]] = {name: [] for name in (files, *pictures)}
         self._text_bytes = 0
-        self._part: _Part | None = None
+        self._part: Part | None = None
         self._parts = 0
         self._place, self._wrong = "before the first part", _NO_BOUNDARY
         self._ended = False
         self._received = 0
-        boundary = _boundary(content_type)
+        boundary = boundary_of(content_type)
         self._delimiter, self._delimiters = b"\r\n--" + boundary, 0
         self._parser = MultipartParser(
             boundary,
@@ -168,7 +142,7 @@ class FormReader:
 
     def _part_begins(self) -> None:
         self._parts += 1
-        self._part = _Part(self._parts)
+        self._part = Part(self._parts)
         self._place, self._wrong = f"in the headers of part {self._parts}", _BAD_HEADER
 
     def _header_name(self, data: bytes, start: int, end: int) -> None:
@@ -181,27 +155,27 @@ class FormReader:
         part = self._current
         name = part.header_name.lower()
         if name in part.headers:
-            raise MalformedBodyError(f"Part {part.number} has two headers {_shown(name)}.")
+            raise MalformedBodyError(f"Part {part.number} has two headers {shown(name)}.")
         part.headers[name] = part.header_value
         part.header_name = part.header_value = b""
 
     def _headers_end(self) -> None:
         part = self._current
-        part.name, part.file_name = _disposition(part)
+        part.name, part.file_name = disposition(part)
         self._place, self._wrong = f"in part {part.number}", _BAD_END
         if part.name in self._form_files:
             self._admit_file(part)
         elif part.name not in self._texts:
             known = [*self._texts, *self._form_files]
             raise field_error(
-                f"There is no field {_shown(part.name)}{closest(part.name[:_LONGEST_NAME], known)}. "
+                f"There is no field {shown(part.name)}{closest(part.name[:LONGEST_NAME], known)}. "
                 f"Fields: {', '.join(known)}",
-                _shown(part.name)[1:-1],
+                shown(part.name)[1:-1],
             )
         elif part.name in self._form_texts:
             raise field_error("The field was given twice", part.name)
 
-    def _admit_file(self, part: _Part) -> None:
+    def _admit_file(self, part: Part) -> None:
         there = self._form_files[part.name]
         if part.file_name is None:
             raise field_error(
@@ -212,12 +186,8 @@ class FormReader:
             )
         if part.name != self._files and len(there) == _MOST_PICTURES:
             raise field_error(f"The field may hold {_MOST_PICTURES} files", part.name)
-        most = self._limits.files
-        if len(there) == most:
-            raise TooLargeError(
-                f"One request may have {most:,} files. Send them in several, with one seed and start 0, "
-                f"{most}, {2 * most}, ...: the result is the same."
-            )
+        if len(there) == self._limits.files:
+            raise TooLargeError(f"One request may have {self._limits.files:,} files. {self._limits.remedy}")
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         part = self._current
@@ -255,48 +225,6 @@ class FormReader:
         self._ended = True
 
     @property
-    def _current(self) -> _Part:
+    def _current(self) -> Part:
         assert self._part is not None  # the parser calls in the order of the body
         return self._part
-
-
-def _boundary(content_type: str) -> bytes:
-    media_type, options = parse_options_header(content_type)
-    if media_type != b"multipart/form-data":
-        raise UnsupportedMediaError(
-            "Send the body as multipart/form-data, with the images as files: curl -F images=@photo.png"
-        )
-    boundary = options.get(b"boundary", b"")
-    if not 1 <= len(boundary) <= _LONGEST_BOUNDARY:
-        raise MalformedBodyError(
-            "Content-Type: multipart/form-data needs a boundary of 1 to 70 characters; leave the header to "
-            "your HTTP library, which makes one."
-        )
-    return boundary
-
-
-def _disposition(part: _Part) -> tuple[str, str | None]:
-    """The name of a part's field; and the name of its file, None if it is none."""
-    header = part.headers.get(b"content-disposition", b"")
-    kind, options = parse_options_header(header)
-    if kind != b"form-data" or b"name" not in options:
-        raise MalformedBodyError(
-            f"Part {part.number} has no header Content-Disposition: form-data with the name of a field."
-        )
-    encoding = part.headers.get(b"content-transfer-encoding", b"binary").strip().lower()
-    if encoding not in (b"7bit", b"8bit", b"binary"):
-        raise MalformedBodyError(f"Part {part.number} is encoded as {_shown(encoding)}; send it as it is.")
-    try:
-        name = options[b"name"].decode()
-    except UnicodeDecodeError:
-        raise MalformedBodyError(f"The name of part {part.number} is not UTF-8.") from None
-    if b"filename" in options:
-        return name, _shown(options[b"filename"])
-    # Old clients write names beyond ASCII in this way; they are not needed.
-    return name, "(unnamed)" if b"filename*=" in header.lower() else None
-
-
-def _shown(name: bytes | str) -> str:
-    """A client's word within quotes, cut, and with what is not printable escaped."""
-    text = name.decode(errors="replace") if isinstance(name, bytes) else name
-    return repr(text if len(text) <= _LONGEST_NAME else text[:_LONGEST_NAME] + "...")

@@ -17,10 +17,10 @@ from synth.jobs.queue import JobActiveError, JobMismatchError
 from synth.serving.authentication import UnauthorizedError
 from synth.serving.guard import ForeignOriginError, MisdirectedError
 from synth.serving.keys import KeyFileError
-from synth.serving.multipart import MalformedBodyError
 from synth.serving.problems import (
     DeadlineError,
     DeviceFailureError,
+    MalformedBodyError,
     NotAcceptableError,
     Problem,
     TooLargeError,

@@ -19,6 +19,14 @@ from synth.serving.request_id import request_id_of
 MEDIA_TYPE = "application/problem+json"
 
 
+class MalformedBodyError(UsageError):
+    """The body cannot be read as what it is declared to be."""
+
+    status = 400
+    code = "bad-request"
+    title = "The body cannot be read"
+
+
 class NotAcceptableError(UsageError):
     """No form of the answer fits ``Accept`` or ``format``."""
 

@@ -9,13 +9,13 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from synth.jobs import Queue
+from synth.serving.decoding import Decoder
 from synth.serving.engine import Engine
 from synth.serving.memory import Memory
 from synth.serving.rates import Rates
 from synth.serving.registry import Registry
 from synth.serving.settings import ServerSettings
 from synth.serving.telemetry import Telemetry
-from synth.serving.uploads import Decoder
 
 _MOST_WATCHERS = 256
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import torch
 from fastapi import APIRouter, Request
-from fastapi.exceptions import RequestValidationError
-from pydantic import Field, ValidationError
+from pydantic import Field
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from torch import Tensor
@@ -23,20 +21,33 @@ from synth.artifacts.preservation import check_drift
 from synth.errors import UsageError
 from synth.families import translates
 from synth.sampling.pictures import Embedded
+from synth.serving.decoding import Fit, OwnSize
 from synth.serving.delivery import Delivery, unless_gone
 from synth.serving.documentation import problems
+from synth.serving.form_fields import (
+    Read,
+    checked,
+    file_field,
+    form_body,
+    integer,
+    maybe_json,
+    read_texts,
+    require_files,
+    without_null,
+)
 from synth.serving.forms import Form as AnswerForm
 from synth.serving.generations import ANSWER
 from synth.serving.memory import Reservation
 from synth.serving.mixed import MixedDelivery, check_form
-from synth.serving.multipart import Form, MalformedBodyError, field_error
+from synth.serving.multipart import Form
 from synth.serving.negotiation import choose_form
 from synth.serving.orders import Order, memory_of, memory_of_all
+from synth.serving.problems import MalformedBodyError
 from synth.serving.registry import Registry
 from synth.serving.requests import SEED_BITS, DeadlineSeconds, GenerationRequest, deadline_of
 from synth.serving.residency import Lease
 from synth.serving.services import InjectedServices, Services
-from synth.serving.uploads import Fit, read_form
+from synth.serving.uploads import read_form
 from synth.text import some
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
@@ -72,48 +83,25 @@ TEXTS = tuple(name for name in TranslationRequest.model_fields if name != "count
 
 def translation_request(form: Form) -> TranslationRequest:
     """What a form asks for; raises RequestValidationError, which names the fields at fault."""
-    if not form.files:
-        raise field_error("Send one or more files: curl -F images=@photo.png", FILES)
-    values: dict[str, Any] = {"count": len(form.files)}
-    for name, text in form.texts.items():
-        try:
-            values[name] = _READ.get(name, str)(text)
-        except (ValueError, RecursionError) as error:
-            raise field_error(f"The text is not JSON ({error})", name) from None
-    try:
-        return TranslationRequest.model_validate(values)
-    except ValidationError as error:
-        # What is said of the whole is said of start: the only such rule is where the indices end.
-        raise RequestValidationError(
-            [{**item, "loc": ("body", *(item["loc"] or ("start",)))} for item in error.errors()]
-        ) from None
+    require_files(form, FILES)
+    values = {"count": len(form.files), **read_texts(form.texts, _READ)}
+    # What is said of the whole is said of start: the only such rule is where the indices end.
+    return checked(TranslationRequest, values, whole="start")
 
 
-def _integer(text: str) -> int | str:
-    return int(text) if re.fullmatch("-?[0-9]{1,20}", text) else text
-
-
-def _labels(text: str) -> Any:
-    """A class or a word, or JSON if it begins like a list or an object."""
-    return json.loads(text) if text.lstrip()[:1] in ("[", "{") else text
-
-
-_READ: Mapping[str, Callable[[str], Any]] = {
-    "labels": _labels,
-    "seed": _integer,
-    "start": _integer,
+_READ: Mapping[str, Read] = {
+    "labels": maybe_json,
+    "seed": integer,
+    "start": integer,
     "parameters": json.loads,
     "allow_label_drift": lambda text: {"true": True, "false": False}.get(text, text),
 }
 
 
-_TYPES = ("image/png", "image/jpeg", "image/webp")
-
-
 def _body() -> dict[str, Any]:
     """The description of the form."""
     schema = TranslationRequest.model_json_schema()["properties"]
-    texts = {name: _without_null(schema[name]) for name in TEXTS}
+    texts = {name: without_null(schema[name]) for name in TEXTS}
     texts["labels"] = {
         "type": "string",
         "description": "What the images show, where the model has classes: a class name or number for all, "
@@ -122,39 +110,10 @@ def _body() -> dict[str, Any]:
         "examples": ["cat", '["cat", "dog"]'],
     }
     texts["parameters"]["description"] += " As JSON."
-    images = {
-        "type": "array",
-        "items": {"type": "string", "format": "binary"},
-        "minItems": 1,
-        "description": "PNG, JPEG or WebP files without animation; transparency is laid over white.",
-    }
-    pictures = {
-        "type": "array",
-        "items": {"type": "string", "format": "binary"},
-        "description": "Pictures, one or more, that the model's parameter of this name takes, if it has one.",
-    }
-    fields = {FILES: images, **dict.fromkeys(PICTURES, pictures), **texts}
-    form = {"type": "object", "properties": fields, "required": [FILES]}
-    return {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {**form, "additionalProperties": False},
-                "encoding": {name: {"contentType": ", ".join(_TYPES)} for name in (FILES, *PICTURES)},
-            }
-        },
-    }
-
-
-def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A field of a form is left out, or text."""
-    about = {key: value for key, value in schema.items() if key != "anyOf"}
-    if about.get("default", ...) is None:
-        del about["default"]
-    if "enum" in about:
-        about["enum"] = [value for value in about["enum"] if value is not None]
-    able = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
-    return {**(able[0] if len(able) == 1 else {"anyOf": able} if able else {}), **about}
+    pictures = file_field(
+        "Pictures, one or more, that the model's parameter of this name takes, if it has one."
+    )
+    return form_body(FILES, texts, dict.fromkeys(PICTURES, pictures))
 
 
 @router.post(
@@ -172,7 +131,17 @@ async def translate(
     """
     settings = services.settings
     with services.memory.reserve(0) as held:
-        form = await read_form(request, settings, texts=TEXTS, files=FILES, pictures=PICTURES, held=held)
+        most = settings.max_images_per_request
+        form = await read_form(
+            request,
+            settings,
+            texts=TEXTS,
+            files=FILES,
+            pictures=PICTURES,
+            held=held,
+            remedy=f"Send them in several, with one seed and start 0, {most}, {2 * most}, ...: the result is "
+            "the same.",
+        )
         # What it took the client to send the images is not counted.
         request.state.arrived = asyncio.get_running_loop().time()
         deadline = deadline_of(request.scope, settings, deadline_seconds)
@@ -219,7 +188,7 @@ async def _decoded(
     """The images: uint8 [N, C, H, W], or [C, H, W] each where they differ in size."""
     image, settings = lease.artifact.manifest.image, services.settings
     if body.fit is None and lease.sampler.any_size:
-        several = await services.decoder.decode_any(form.files, image.channels, held, field=FILES)
+        several = await services.decoder.decode_any(form.files, OwnSize(image.channels), held, field=FILES)
         check_form(answer, several)
         memory_of_all([one.nbytes for one in several], answer, settings)
         return torch.stack(several) if len({one.shape for one in several}) == 1 else several
@@ -234,7 +203,7 @@ async def _embedded(
     """What the model makes of the pictures in the form, on the thread that it belongs to."""
     found = {}
     for name, files in form.pictures.items():
-        pictures = await services.decoder.decode_any(files, _COLOUR, held, field=name)
+        pictures = await services.decoder.decode_any(files, OwnSize(_COLOUR), held, field=name)
         embed = partial(lease.sampler.embed, name, pictures, body.parameters)
         found[name] = await services.engine.call(embed)
     return found

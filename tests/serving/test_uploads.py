@@ -24,11 +24,12 @@ from synth.data.images import fit
 from synth.errors import OverloadError
 from synth.serving import ServerSettings
 from synth.serving.body_limit import BodyLimitMiddleware
+from synth.serving.decoding import Decoder
 from synth.serving.memory import Memory
 from synth.serving.multipart import File
 from synth.serving.problems import TooLargeError, install_problem_handlers
 from synth.serving.request_id import RequestIdMiddleware
-from synth.serving.uploads import Decoder, read_form
+from synth.serving.uploads import read_form
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
 BOUNDARY = "limes"

@@ -17,6 +17,7 @@ _NOISE = "synth.augment.operations.noise"
 _GEOMETRIC = "synth.augment.operations.geometric"
 _FRAMING = "synth.augment.operations.framing"
 _MIXING = "synth.augment.operations.mixing"
+_SAFE_CROP = "synth.augment.operations.safe_crop"
 _MOSAIC = "synth.augment.operations.mosaic"
 _POLICIES = "synth.augment.operations.policies"
 
@@ -34,6 +35,7 @@ OPERATIONS: dict[str, str] = {
     "pad@1": f"{_FRAMING}:Pad",
     "crop@1": f"{_FRAMING}:Crop",
     "resized_crop@1": f"{_FRAMING}:ResizedCrop",
+    "box_safe_crop@1": f"{_SAFE_CROP}:BoxSafeCrop",
     "brightness@1": f"{_COLOUR}:Brightness",
     "contrast@1": f"{_COLOUR}:Contrast",
     "saturation@1": f"{_COLOUR}:Saturation",

@@ -22,12 +22,13 @@ MOVING = {
     "translate": {},
     "shear": {},
     "affine": {},
-    "perspective": {},
+    "perspective": {"distortion": 0.6},
     "elastic": {},
     "grid_distortion": {"limit": 0.15},
     "pad": {},
     "crop": {"padding": 3},
     "resized_crop": {"size": [40, 56]},
+    "box_safe_crop": {"size": [40, 56], "area": [0.2, 1]},
 }
 FACTORS = np.array([0.5, 0.93, 1.0, 1.71])
 

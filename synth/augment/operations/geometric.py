@@ -155,8 +155,9 @@ class Perspective(_Projective):
     """Draw each corner inwards: a view from aside."""
 
     name: ClassVar[str] = "perspective"
+    # From two thirds on, a corner can come to lie beyond the line between its neighbours, which is no view.
     distortion: float = Field(
-        0.3, ge=0, le=0.9, description="Most that a corner moves, as a share of half a side."
+        0.3, ge=0, le=0.6, description="Most that a corner moves, as a share of half a side."
     )
     extra_words: ClassVar[int] = 8
 

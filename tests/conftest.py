@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -91,19 +91,20 @@ class Tiny:
         names = {"batch_size", "images_seen", "precision", *self.SETTINGS[family], *changes}
         return [word for name in sorted(names) for word in ("--set", f"{name}={recipe[name]}")]
 
-    def untrained(self, store: Store, name: str = "toys") -> Artifact:
-        """A vae that has learnt nothing: grey 8 x 8 images of kind0 and kind1, in no time."""
-        classes = ["kind0", "kind1"]
+    def untrained(
+        self, store: Store, name: str = "toys", classes: Sequence[str] | None = ("kind0", "kind1")
+    ) -> Artifact:
+        """A vae that has learnt nothing: grey 8 x 8 images, in no time."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             network = get_family("vae").load("network")(
-                self.SETTINGS["vae"], ImageShape(1, 8, 8), len(classes)
+                self.SETTINGS["vae"], ImageShape(1, 8, 8), len(classes or ())
             )
         draft = Draft(
             family="vae",
             network=self.SETTINGS["vae"],
             image=ImageInfo(channels=1, height=8, width=8),
-            classes=classes,
+            classes=None if classes is None else list(classes),
             weights=network.state_dict(),
             parameters=1,
             recipe={},
@@ -112,7 +113,7 @@ class Tiny:
             images_seen=0,
             seconds=0.0,
             ids=["00" * 32],
-            class_counts=[1, 0],
+            class_counts=None if classes is None else [1] + [0] * (len(classes) - 1),
             pixel_mean=[0.5],
             pixel_std=[0.2],
         )

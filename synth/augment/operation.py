@@ -25,6 +25,7 @@ from synth.augment.samples import Samples
 Parameters = Mapping[str, np.ndarray]
 """By name: an array [n, ...] of numbers, one row for each sample."""
 Target = Literal["image", "boxes", "masks", "points", "label"]
+Need = Literal["partner", "model", "labels", "gradients"]
 ALL: frozenset[Target] = frozenset({"image", "boxes", "masks", "points", "label"})
 LabelEffect = Literal["preserve", "mix", "condition", "pseudo", "drop"]
 
@@ -55,8 +56,8 @@ class Operation(BaseModel):
     """Whether pixels move, or the size changes as well."""
     mirrors: ClassVar[bool] = False
     """Turns left into right, which some classes do not survive."""
-    needs: ClassVar[Literal["nothing", "partner"]] = "nothing"
-    """What it takes besides the sample; operations that need a partner stand in the stage ``batch``."""
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    """What it takes besides the image; operations that need a partner stand in the stage ``batch``."""
     label_effect: ClassVar[LabelEffect] = "preserve"
     """Labels stay, become shares, decide what is made, come from a model, or go with what they were of."""
     extra_words: ClassVar[int] = 0
@@ -66,6 +67,11 @@ class Operation(BaseModel):
         "", description="Decides its random numbers, and is unique; by default the operation's name."
     )
     probability: float = Field(1.0, ge=0, le=1, description="Share of the samples that it is applied to.")
+
+    @property
+    def carries(self) -> frozenset[Target]:
+        """``targets``, without those for which only this instance is wrong."""
+        return self.targets
 
     @cached_property
     def drawn(self) -> tuple[str, ...]:
@@ -122,7 +128,7 @@ class PixelOperation(SampleOperation):
 class MixingOperation(Operation):
     """Mixes each sample with others of the data set."""
 
-    needs: ClassVar[Literal["nothing", "partner"]] = "partner"
+    needs: ClassVar[frozenset[Need]] = frozenset({"partner"})
     label_effect: ClassVar[LabelEffect] = "mix"
     partners: ClassVar[int] = 1
     """How many of them each sample is mixed with."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from synth.artifacts import Store
 from synth.augment.keys import Draws, epoch_key, sample_words
 from synth.augment.mixing import (
     Mix,
@@ -33,6 +34,8 @@ from synth.randomness import check_seed
 
 _CHUNK = 2**18
 """Values that are worked on at once: so many in floating point stay in a processor's cache."""
+_BUCKET = 32
+"""Images that are worked on at once at least where there is a model, which is run on so many together."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +48,20 @@ class Pipeline:
     specification: Specification
     seed: int = 0
     _wanted: dict[str, int] = field(init=False, repr=False, compare=False)
+    _least: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
         object.__setattr__(self, "_wanted", words_wanted(self.specification.sample))
+        models = any("model" in step.needs for step in self.specification.operations())
+        object.__setattr__(self, "_least", _BUCKET if models else 1)
 
     @staticmethod
-    def read(content: str | Path | Mapping[str, Any], *, seed: int = 0) -> Pipeline:
+    def read(
+        content: str | Path | Mapping[str, Any], *, seed: int = 0, store: Store | None = None
+    ) -> Pipeline:
         """See ``synth.augment.read_specification``."""
-        return Pipeline(read_specification(content), seed)
+        return Pipeline(read_specification(content, store=store), seed)
 
     def plan(self, samples: Samples, epoch: int = 0) -> Plan:
         """What ``run`` does to these samples, before they are mixed."""
@@ -99,7 +107,7 @@ class Pipeline:
 
     def _sampled(self, samples: Samples, epoch: int) -> Samples:
         samples = checked(samples)
-        step = max(1, _CHUNK // samples.images[0].numel())
+        step = max(self._least, _CHUNK // samples.images[0].numel())
         if len(samples) <= step:
             return self._applied(samples, self.plan(samples, epoch))
         plans = (samples.part(slice(at, at + step)) for at in range(0, len(samples), step))

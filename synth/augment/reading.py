@@ -27,6 +27,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from synth.artifacts import Store
+from synth.augment.models import with_models
 from synth.augment.operation import MixingOperation, Operation, SampleOperation
 from synth.augment.presets import PRESETS
 from synth.augment.rules import check
@@ -40,12 +42,16 @@ _FIELDS = ("version", "sample", "batch", "chiral", "min_visible")
 _MOST_DEEP = 16
 
 
-def read_specification(content: str | Path | Mapping[str, Any]) -> Specification:
+def read_specification(
+    content: str | Path | Mapping[str, Any], *, store: Store | None = None
+) -> Specification:
     """A specification of a preset's name, a YAML or JSON file, or plain values.
 
+    Models are looked for in ``store``, by default that of SYNTH_HOME, and their exact versions recorded.
+
     Raises ConfigError for a file that cannot be read, unknown names (with a suggestion), values out of range,
-    search leaves that nobody has chosen for, ids used twice, flips where there are chiral classes, and
-    operations that change the size of some images only.
+    search leaves that nobody has chosen for, ids used twice, flips where there are chiral classes, operations
+    that change the size of some images only, and models that are missing or cannot do what is asked.
     """
     if isinstance(content, str) and content in PRESETS:
         content = PRESETS[content]
@@ -75,7 +81,7 @@ def read_specification(content: str | Path | Mapping[str, Any]) -> Specification
         tuple(_mixing(step, f"batch[{place}]") for place, step in enumerate(batch)),
     )
     check(found)
-    return found
+    return with_models(found, store)
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -82,6 +82,7 @@ class Samples:
         labels: int64 [N] of class numbers, float32 [N, K] once mixed, or None.
         boxes, points: of all samples, or None.
         masks: integers [N, H, W], the class of each pixel, or None.
+        classes: names of the classes that ``labels`` counts in, where they are known.
     """
 
     images: Tensor
@@ -90,6 +91,7 @@ class Samples:
     boxes: Boxes | None = None
     masks: Tensor | None = None
     points: Points | None = None
+    classes: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return int(self.images.shape[0])
@@ -174,6 +176,7 @@ class Samples:
             points=Points(torch.cat([p for p, _ in points]), torch.cat([r for _, r in points]))
             if points
             else None,
+            classes=first.classes,
         )
 
 

@@ -69,7 +69,7 @@ class Specification:
         steps = [step for step in (*self.operations(), *self.batch) if step.probability > 0]
         wrong: dict[Target, str] = {}
         for step in steps:
-            wrong = {**dict.fromkeys(ALL - step.targets, step.id), **wrong}
+            wrong = {**dict.fromkeys(ALL - step.carries, step.id), **wrong}
         return wrong
 
     def operations(self) -> Iterator[SampleOperation]:

@@ -19,6 +19,7 @@ _FRAMING = "synth.augment.operations.framing"
 _MIXING = "synth.augment.operations.mixing"
 _SAFE_CROP = "synth.augment.operations.safe_crop"
 _MOSAIC = "synth.augment.operations.mosaic"
+_GENERATIVE = "synth.augment.operations.generative"
 _POLICIES = "synth.augment.operations.policies"
 
 OPERATIONS: dict[str, str] = {
@@ -61,6 +62,7 @@ OPERATIONS: dict[str, str] = {
     "mixup@1": f"{_MIXING}:Mixup",
     "cutmix@1": f"{_MIXING}:Cutmix",
     "mosaic@1": f"{_MOSAIC}:Mosaic",
+    "generate@1": f"{_GENERATIVE}:Generate",
     "autoaugment@1": f"{_POLICIES}:AutoAugment",
     "randaugment@1": f"{_POLICIES}:RandAugment",
     "trivial_augment_wide@1": f"{_POLICIES}:TrivialAugmentWide",

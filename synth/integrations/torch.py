@@ -18,6 +18,7 @@ from synth.augment.mixing import usable
 from synth.data import Sample, Source
 from synth.errors import SourceError, UsageError
 from synth.pixels import canonical, content_id
+from synth.text import some
 
 Item = Tensor | tuple[Tensor, int | Tensor]
 
@@ -89,7 +90,8 @@ class AugmentedDataset(Dataset[Item]):
         return Samples(
             torch.from_numpy(np.ascontiguousarray(batch)),
             tuple(sample.id for sample in samples),
-            torch.tensor(labels) if self._mixes and labels else None,
+            torch.tensor(labels) if labels else None,
+            classes=self._source.info.classes,
         )
 
     def _alone(self, position: int) -> Samples:
@@ -104,6 +106,12 @@ class AugmentTransform:
             raise UsageError(
                 "A transform sees one image and no data set to take partners from: use as_torch for a "
                 "pipeline that mixes, or leave out its 'batch'."
+            )
+        blind = [step.id for step in pipeline.specification.operations() if "labels" in step.needs]
+        if blind:
+            raise UsageError(
+                f"A transform sees images without their labels, which {some(blind)} cannot do without: use "
+                "as_torch."
             )
         self._pipeline = pipeline
         self._epoch = _Epoch()

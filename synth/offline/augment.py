@@ -172,10 +172,10 @@ def _batches(source: Source, plan: AugmentationPlan, shard: Shard) -> Iterator[B
         places = [place for _, _, place, _ in alike]
         ids = tuple(plan.ids[place] for place in places)
         stacked = torch.from_numpy(np.stack([image for _, image, _, _ in alike]))
-        images = plan.pipeline.run(Samples(stacked, ids), epoch).images
+        kept = None if plan.kept is None else torch.tensor([plan.kept[place] for place in places])
+        images = plan.pipeline.run(Samples(stacked, ids, kept, classes=plan.classes), epoch).images
         if images.shape[1] < plan.channels:
             images = images.repeat(1, plan.channels, 1, 1)
-        kept = None if plan.kept is None else torch.tensor([plan.kept[place] for place in places])
         yield Batch(
             images=images,
             labels=kept,

@@ -63,9 +63,11 @@ def test_what_can_be_read_is_taken(validator, specification):
     validator.validate(read_specification(specification).plain())
 
 
-def test_the_example_of_the_guide_is_taken_and_so_are_search_leaves(validator):
-    [example] = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), flags=re.DOTALL)
-    validator.validate(yaml.safe_load(example))
+def test_the_examples_of_the_guide_are_taken_and_so_are_search_leaves(validator):
+    examples = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), flags=re.DOTALL)
+    for example in examples:
+        validator.validate(yaml.safe_load(example))
+    assert "operation: generate@1" in "".join(examples)
     leaves = {"degrees": {"search": [5, [0, 10]]}, "probability": {"search": [0.2, 0.8]}}
     validator.validate({"sample": [{"operation": "rotate", **leaves}, {"search": ["blur", "jpeg"]}]})
 

@@ -21,7 +21,7 @@ RESULTS = Path(__file__).parent / "results"
 
 _LIBRARIES = (
     *("torch", "torchvision", "numpy", "pillow", "isal", "lightning", "scikit-learn", "torchmetrics"),
-    *("fastapi", "uvicorn", "litserve", "ray"),
+    *("fastapi", "uvicorn", "litserve", "ray", "kornia", "albumentations"),
 )
 
 

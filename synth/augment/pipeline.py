@@ -109,9 +109,9 @@ class Pipeline:
         samples = checked(samples)
         step = max(self._least, _CHUNK // samples.images[0].numel())
         if len(samples) <= step:
-            return self._applied(samples, self.plan(samples, epoch))
+            return self.apply(samples, self.plan(samples, epoch))
         plans = (samples.part(slice(at, at + step)) for at in range(0, len(samples), step))
-        return Samples.concatenate([self._applied(part, self.plan(part, epoch)) for part in plans])
+        return Samples.concatenate([self.apply(part, self.plan(part, epoch)) for part in plans])
 
     def record(self, samples: Samples, epoch: int = 0, partners: Partners | None = None) -> list[Record]:
         """The plan of each sample as JSON, which ``replay`` takes. That of a mix holds its partner's."""
@@ -120,7 +120,7 @@ class Pipeline:
         found = records(plan, len(samples))
         if self.specification.batch:
             partners = usable(partners)
-            for one in self._mixing(self._applied(checked(samples), plan), epoch, partners):
+            for one in self._mixing(self.apply(checked(samples), plan), epoch, partners):
                 for at, row in enumerate(one.rows.tolist()):
                     others = [partners.sample(place) for place in one.partners[at].tolist()]
                     plans = [records(self.plan(other, epoch), 1)[0] for other in others]
@@ -132,12 +132,12 @@ class Pipeline:
         self._refuse_unfit(samples)
         mixing = {step.id for step in self.specification.batch}
         if not mixing:
-            return self._applied(checked(samples), plan_of(self.specification, found))
+            return self.apply(checked(samples), plan_of(self.specification, found))
         alone = [
             [entry for entry in record if not (isinstance(entry, dict) and entry.get("id") in mixing)]
             for record in found
         ]
-        made = self._applied(checked(samples), plan_of(self.specification, alone))
+        made = self.apply(checked(samples), plan_of(self.specification, alone))
         partners = usable(partners)
         made = soft(made, partners.classes)
         for step in self.specification.batch:
@@ -155,14 +155,15 @@ class Pipeline:
         return self._without_hidden(made)
 
     def _again(self, partners: Partners, place: int, plan: Record) -> Samples:
-        return self._applied(checked(partners.sample(place)), plan_of(self.specification, [plan]))
+        return self.apply(checked(partners.sample(place)), plan_of(self.specification, [plan]))
 
     def _mixing(self, made: Samples, epoch: int, partners: Partners) -> list[Mix]:
         steps = self.specification.batch
         draws = Draws(epoch_key(self.seed, epoch), sample_words(made.ids), mixing_words(steps))
         return plan_mixing(steps, draws, made.ids, Meta(made.size, made.images.shape[1]), partners)
 
-    def _applied(self, samples: Samples, plan: Plan) -> Samples:
+    def apply(self, samples: Samples, plan: Plan) -> Samples:
+        """The samples as ``plan`` says, which was made for them; they are not checked again."""
         for one in plan:
             if len(one.rows) == len(samples):
                 samples = one.operation.apply(samples, one.parameters)

@@ -1,0 +1,98 @@
+"""Part ``table``: "obtained vs target" of all parts, into docs/results.md."""
+
+from __future__ import annotations
+
+import argparse
+from statistics import median
+from typing import Any
+
+from worth.lines import Line, Obtained, Results
+from worth.table import PAGE, place, read_results, render_lines
+
+from augmenting import operations
+
+BEGIN, END = "<!-- augment: begin -->", "<!-- augment: end -->"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--page", type=type(PAGE), default=PAGE)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the page anew between its marks."""
+    results = read_results(options.results)
+    text = "\n".join([render_lines(results, LINES), *speeds(results)])
+    if options.quick:
+        print(text)
+    else:
+        page = options.page.read_text(encoding="utf-8")
+        options.page.write_text(place(page, text, BEGIN, END), encoding="utf-8")
+
+
+def speed_line(shape: str) -> Line:
+    """Our rate by torchvision's, over all operations that it has."""
+
+    def read(results: Results) -> Obtained | None:
+        if operations.RESULT not in results:
+            return None
+        cells = _ratios(results, shape)
+        slower = {name: value for name, value in cells.items() if value < 1}
+        worst = min(cells, key=cells.__getitem__)
+        text = f"median {median(cells.values()):.2g}, least {cells[worst]:.2g} ({worst})"
+        return Obtained(f"{text}; {len(slower)} of {len(cells)} slower", not slower)
+
+    return Line(
+        f"images/s over torchvision v2 image by image, {shape}",
+        ">= 1 in each",
+        "`augment.py operations`",
+        read,
+    )
+
+
+def cost_line(pipeline: str) -> Line:
+    """The share of a pipeline's time that is not its operations'."""
+
+    def read(results: Results) -> Obtained | None:
+        if operations.RESULT not in results:
+            return None
+        cells = results[operations.RESULT]["operations"][pipeline]
+        shares = {shape: cell["own_cost"] for shape, cell in cells.items()}
+        text = ", ".join(f"{shape}: {100 * share:.0f} %" for shape, share in shares.items())
+        return Obtained(text, max(shares.values()) <= 0.1)
+
+    return Line(
+        f"keys, plans and checks of {pipeline}", "<= 10 % of its time", "`augment.py operations`", read
+    )
+
+
+LINES = [
+    *(speed_line(shape) for shape in operations.SHAPES),
+    *(cost_line(pipeline) for pipeline in operations.PIPELINES),
+]
+
+
+def speeds(results: Results) -> list[str]:
+    """A second table: by operation and shape, our rate, and what it is by each rival's."""
+    if operations.RESULT not in results:
+        return []
+    figures = results[operations.RESULT]
+    rows = [
+        "",
+        "| images/s: ours; by torchvision, kornia, albumentations | " + " | ".join(operations.SHAPES) + " |",
+    ]
+    rows.append("| --- |" + " --- |" * len(operations.SHAPES))
+    for name, cells in figures["operations"].items():
+        rows.append(f"| {name} | " + " | ".join(_cell(cells[shape]) for shape in operations.SHAPES) + " |")
+    return rows
+
+
+def _cell(cell: dict[str, Any]) -> str:
+    speed = cell["images_per_second"]
+    names = ("torchvision", "kornia", "albumentations")
+    shares = [f"{cell['ratio'][name]:.2g}" if name in cell["ratio"] else "-" for name in names]
+    return f"{speed['Pipeline.run']:,}; {', '.join(shares)}"
+
+
+def _ratios(results: Results, shape: str) -> dict[str, float]:
+    cells = {name: one[shape]["ratio"] for name, one in results[operations.RESULT]["operations"].items()}
+    return {name: ratios["torchvision"] for name, ratios in cells.items() if "torchvision" in ratios}

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from synth.artifacts import Store
+from synth.augment.checks import checked
 from synth.augment.keys import Draws, epoch_key, sample_words
 from synth.augment.mixing import (
     Mix,
@@ -27,7 +28,7 @@ from synth.augment.mixing import (
 from synth.augment.operation import Meta
 from synth.augment.plan import Plan, Record, make_plan, plan_of, records, words_wanted
 from synth.augment.reading import read_specification
-from synth.augment.samples import Samples, checked
+from synth.augment.samples import Samples
 from synth.augment.specification import Specification
 from synth.errors import SourceError
 from synth.randomness import check_seed
@@ -173,9 +174,6 @@ class Pipeline:
         return self._without_hidden(samples)
 
     def _without_hidden(self, samples: Samples) -> Samples:
-        boxes = samples.boxes
-        if boxes is None or boxes.visible is None:
+        if samples.boxes is None:
             return samples
-        area = (boxes.corners[:, 2:] - boxes.corners[:, :2]).clamp(min=0).prod(1)
-        keep = (area > 0) & (boxes.visible >= self.specification.min_visible)
-        return replace(samples, boxes=boxes.select(keep))
+        return replace(samples, boxes=self.specification.boxes.kept(samples.boxes))

@@ -3,6 +3,8 @@
 version: 1
 chiral: [b, d]                    # classes that a mirror would turn into others: no flips
 min_visible: 0.2                  # boxes of which less is left inside are dropped
+min_area: 16                      # and those of fewer square pixels
+min_side: 2                       # or pixels of width or height
 sample:
   - horizontal_flip               # an operation with its defaults
   - operation: rotate@1
@@ -20,6 +22,7 @@ batch: [cutmix]                   # then each with a partner of the data set: op
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ import yaml
 from pydantic import ValidationError
 
 from synth.artifacts import Store
+from synth.augment.box_policy import BoxFilter
 from synth.augment.models import with_models
 from synth.augment.operation import MixingOperation, Operation, SampleOperation
 from synth.augment.presets import PRESETS
@@ -38,7 +42,7 @@ from synth.augment.table import OPERATIONS, full_name, operation_type
 from synth.errors import ConfigError
 from synth.text import closest, some
 
-_FIELDS = ("version", "sample", "batch", "chiral", "min_visible")
+_FIELDS = ("version", "sample", "batch", "chiral", "min_visible", "min_area", "min_side")
 _MOST_DEEP = 16
 
 
@@ -77,7 +81,10 @@ def read_specification(
     found = Specification(
         tuple(_step(step, f"sample[{place}]", 0) for place, step in enumerate(steps)),
         _chiral(values.get("chiral", [])),
-        _share(values.get("min_visible", 0.0), "min_visible"),
+        BoxFilter(
+            _number(values.get("min_visible", 0.0), "min_visible"),
+            *(_number(values.get(name, 0.0), name, most=2**32) for name in ("min_area", "min_side")),
+        ),
         tuple(_mixing(step, f"batch[{place}]") for place, step in enumerate(batch)),
     )
     check(found)
@@ -178,7 +185,7 @@ def _group(kind: Kind, value: Mapping[str, Any], where: str, depth: int) -> Grou
     return Group(
         kind,
         name,
-        _share(value.get("probability", 1.0), f"{where}: probability"),
+        _number(value.get("probability", 1.0), f"{where}: probability"),
         inner,
         _count(value.get("count", 1), len(inner), where),
     )
@@ -194,9 +201,10 @@ def _count(value: Any, most: int, where: str) -> tuple[int, int]:
     return ends[0], ends[1]
 
 
-def _share(value: Any, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise ConfigError(f"{what} is a number of 0 to 1, not {value!r}.")
+def _number(value: Any, what: str, most: float = 1.0) -> float:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or not 0 <= value <= most:
+        raise ConfigError(f"{what} is a number of 0 to {most:g}, not {value!r}.")
     return float(value)
 
 

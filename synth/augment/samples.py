@@ -8,68 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from synth.augment.boxes import Boxes, Points
 from synth.augment.keys import SampleId
-from synth.errors import SourceError
-from synth.text import plural
+
+__all__ = ["CHANNELS", "Boxes", "Points", "Samples"]
 
 CHANNELS = (1, 2, 3, 4)
-_SLACK = 0.5
-"""Pixels by which a box or point may leave its image, as rounding elsewhere makes it; it is clipped."""
-
-
-@dataclass(frozen=True, eq=False)
-class Boxes:
-    """The boxes of all samples of a batch.
-
-    Attributes:
-        corners: float32 [M, 4], x and y of the upper left and of the lower right corner in pixels; pixel i
-            lies between i and i + 1.
-        rows: int64 [M], in which sample each one is, ascending.
-        labels: int64 [M], class of each one, or None.
-        visible: float32 [M], the share of its area that is still inside of the image.
-    """
-
-    corners: Tensor
-    rows: Tensor
-    labels: Tensor | None = None
-    visible: Tensor | None = None
-
-    def __len__(self) -> int:
-        return int(self.corners.shape[0])
-
-    def select(self, keep: Tensor) -> Boxes:
-        """Those at these positions or of this mask."""
-        return Boxes(
-            self.corners[keep],
-            self.rows[keep],
-            None if self.labels is None else self.labels[keep],
-            None if self.visible is None else self.visible[keep],
-        )
-
-    @staticmethod
-    def concatenate(parts: Sequence[Boxes]) -> Boxes:
-        """All of them, sorted by row; those of a row stay in their order."""
-        labels = [part.labels for part in parts if part.labels is not None]
-        shares = [torch.ones(len(part)) if part.visible is None else part.visible for part in parts]
-        rows = torch.cat([part.rows for part in parts])
-        whole = Boxes(
-            torch.cat([part.corners for part in parts]),
-            rows,
-            torch.cat(labels) if labels else None,
-            torch.cat(shares),
-        )
-        return whole.select(torch.argsort(rows, stable=True))
-
-
-@dataclass(frozen=True, eq=False)
-class Points:
-    """Keypoints of all samples: float32 [K, 2] of x and y in pixels, and int64 [K] of rows, ascending.
-
-    The middle of the upper left pixel is (0.5, 0.5). Points may leave the image; they are never dropped.
-    """
-
-    places: Tensor
-    rows: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +55,8 @@ class Samples:
             ids=self.ids[rows],
             labels=None if self.labels is None else self.labels[rows],
             masks=None if self.masks is None else self.masks[rows],
-            boxes=None if self.boxes is None else _boxes_of(self.boxes, at, len(self)),
-            points=None if self.points is None else _points_of(self.points, at, len(self)),
+            boxes=None if self.boxes is None else self.boxes.of(at, len(self)),
+            points=None if self.points is None else self.points.of(at, len(self)),
         )
 
     def take(self, rows: Tensor) -> Samples:
@@ -123,8 +67,8 @@ class Samples:
             ids=tuple(self.ids[row] for row in rows.tolist()),
             labels=None if self.labels is None else self.labels[rows],
             masks=None if self.masks is None else self.masks[rows],
-            boxes=None if self.boxes is None else _boxes_of(self.boxes, rows, len(self)),
-            points=None if self.points is None else _points_of(self.points, rows, len(self)),
+            boxes=None if self.boxes is None else self.boxes.of(rows, len(self)),
+            points=None if self.points is None else self.points.of(rows, len(self)),
         )
 
     def with_rows(self, rows: Tensor, others: Samples) -> Samples:
@@ -134,11 +78,8 @@ class Samples:
             kept = boxes.select(~torch.isin(boxes.rows, rows))
             boxes = Boxes.concatenate([kept, replace(others.boxes, rows=rows[others.boxes.rows])])
         if points is not None and others.points is not None:
-            stay = ~torch.isin(points.rows, rows)
-            at = torch.cat([points.rows[stay], rows[others.points.rows]])
-            places = torch.cat([points.places[stay], others.points.places])
-            order = torch.argsort(at, stable=True)
-            points = Points(places[order], at[order])
+            rest = points.select(~torch.isin(points.rows, rows))
+            points = Points.concatenate([rest, replace(others.points, rows=rows[others.points.rows])])
         masks = self.masks
         if masks is not None and others.masks is not None:
             masks = masks.index_copy(0, rows, others.masks)
@@ -161,7 +102,7 @@ class Samples:
             if part.boxes is not None
         ]
         points = [
-            (part.points.places, part.points.rows + start)
+            replace(part.points, rows=part.points.rows + start)
             for part, start in zip(parts, starts, strict=True)
             if part.points is not None
         ]
@@ -173,113 +114,6 @@ class Samples:
             labels=torch.cat(labels) if labels else None,
             boxes=Boxes.concatenate(boxes) if boxes else None,
             masks=torch.cat(masks) if masks else None,
-            points=Points(torch.cat([p for p, _ in points]), torch.cat([r for _, r in points]))
-            if points
-            else None,
+            points=Points.concatenate(points) if points else None,
             classes=first.classes,
         )
-
-
-def checked(samples: Samples) -> Samples:
-    """``samples`` with boxes clipped that leave their image by rounding; what cannot be used is refused.
-
-    Raises:
-        SourceError: images of another type or number of channels; masks of another size; boxes that are not
-            numbers, inverted, of no area, or outside of their image; points that are not numbers or outside.
-    """
-    images = samples.images
-    if images.dtype != torch.uint8:
-        raise SourceError(
-            f"Images to augment are uint8, 0 to 255, not {str(images.dtype).removeprefix('torch.')}. Scale "
-            "16-bit and floating-point images to 8 bits first, as synth.open_source does."
-        )
-    if images.ndim != 4 or images.shape[1] not in CHANNELS or images.numel() == 0:
-        raise SourceError(
-            f"Images to augment are [N, C, H, W] with 1 to 4 channels and at least one pixel, not "
-            f"{[*images.shape]}."
-        )
-    if len(samples.ids) != len(samples):
-        raise SourceError(f"{len(samples.ids)} ids were given for {plural(len(samples), 'image')}.")
-    for name, values in (("labels", samples.labels), ("masks", samples.masks)):
-        if values is not None and len(values) != len(samples):
-            raise SourceError(f"{len(values)} {name} were given for {plural(len(samples), 'image')}.")
-    if samples.masks is not None:
-        _check_masks(samples.masks, samples.size)
-    points = samples.points
-    if points is not None:
-        bad = ~torch.isfinite(points.places).all(1) | _outside(points.places, samples.size)
-        if bool(bad.any()):
-            raise _at_fault(samples, points.rows, points.places, bad, "keypoint", "a place inside")
-    if samples.boxes is None:
-        return samples
-    return replace(samples, boxes=_checked_boxes(samples, samples.boxes))
-
-
-def _check_masks(masks: Tensor, size: tuple[int, int]) -> None:
-    if masks.ndim != 3 or masks.is_floating_point() or masks.is_complex():
-        raise SourceError(f"Masks are integers [N, H, W], not {masks.dtype} {[*masks.shape]}.")
-    if tuple(masks.shape[1:]) != size:
-        raise SourceError(
-            f"The masks are {masks.shape[1]} x {masks.shape[2]} and their images {size[0]} x {size[1]} "
-            "(height x width). Give each image a mask of its own size."
-        )
-
-
-def _checked_boxes(samples: Samples, boxes: Boxes) -> Boxes:
-    corners = boxes.corners
-    if corners.ndim != 2 or corners.shape[1] != 4 or len(boxes.rows) != len(boxes):
-        raise SourceError(f"Boxes are [M, 4] with a row for each, not {[*corners.shape]}.")
-    if boxes.labels is not None and len(boxes.labels) != len(boxes):
-        raise SourceError(f"{len(boxes.labels)} labels were given for {plural(len(boxes), 'box')}es.")
-    bad = ~torch.isfinite(corners).all(1)
-    if bool(bad.any()):
-        raise _at_fault(samples, boxes.rows, corners, bad, "box", "four numbers")
-    inverted = (corners[:, 2] < corners[:, 0]) | (corners[:, 3] < corners[:, 1])
-    if bool(inverted.any()):
-        raise _at_fault(
-            samples, boxes.rows, corners, inverted, "box", "left, top, right, bottom in this order"
-        )
-    outside = _outside(corners[:, :2], samples.size) | _outside(corners[:, 2:], samples.size)
-    if bool(outside.any()):
-        raise _at_fault(samples, boxes.rows, corners, outside, "box", "a box inside")
-    height, width = samples.size
-    limit = torch.tensor([width, height, width, height], dtype=corners.dtype)
-    corners = torch.minimum(corners.clamp(min=0), limit).to(torch.float32)
-    flat = (corners[:, 2] <= corners[:, 0]) | (corners[:, 3] <= corners[:, 1])
-    if bool(flat.any()):
-        raise _at_fault(samples, boxes.rows, boxes.corners, flat, "box", "a box of some area")
-    return Boxes(corners, boxes.rows, boxes.labels, torch.ones(len(boxes)))
-
-
-def _outside(places: Tensor, size: tuple[int, int]) -> Tensor:
-    height, width = size
-    limit = torch.tensor([width, height], dtype=places.dtype) + _SLACK
-    return ((places < -_SLACK) | (places > limit)).any(1)
-
-
-def _at_fault(
-    samples: Samples, rows: Tensor, values: Tensor, bad: Tensor, noun: str, wanted: str
-) -> SourceError:
-    first = int(torch.nonzero(bad)[0])
-    height, width = samples.size
-    given = ", ".join(f"{value:g}" for value in values[first].tolist())
-    return SourceError(
-        f"Sample {samples.ids[int(rows[first])]} has a {noun} ({given}) and needs {wanted} of its {height} x "
-        f"{width} (height x width) pixels; {int(bad.sum())} in all. Mend it, or leave it out."
-    )
-
-
-def _boxes_of(boxes: Boxes, rows: Tensor, count: int) -> Boxes:
-    keep, place = _kept(boxes.rows, rows, count)
-    return replace(boxes.select(keep), rows=place[boxes.rows[keep]])
-
-
-def _points_of(points: Points, rows: Tensor, count: int) -> Points:
-    keep, place = _kept(points.rows, rows, count)
-    return Points(points.places[keep], place[points.rows[keep]])
-
-
-def _kept(there: Tensor, rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    place = torch.full((count,), -1, dtype=torch.int64)
-    place[rows] = torch.arange(len(rows))
-    return place[there] >= 0, place

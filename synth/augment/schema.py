@@ -46,6 +46,8 @@ def pipeline_schema() -> dict[str, Any]:
                 }
             ),
             "min_visible": _share(0.0, "Boxes of whose area less is left inside of the image are dropped."),
+            "min_area": _number(0.0, 2**32, "Boxes of fewer square pixels are dropped."),
+            "min_side": _number(0.0, 2**32, "Boxes that are narrower or lower, in pixels, are dropped."),
         },
         "additionalProperties": False,
         "anyOf": [
@@ -139,7 +141,11 @@ def _names(name: str) -> list[str]:
 
 
 def _share(default: float, about: str) -> dict[str, Any]:
-    return _open({"type": "number", "minimum": 0, "maximum": 1, "default": default, "description": about})
+    return _number(default, 1, about)
+
+
+def _number(default: float, most: float, about: str) -> dict[str, Any]:
+    return _open({"type": "number", "minimum": 0, "maximum": most, "default": default, "description": about})
 
 
 _ABOUT = ("title", "description", "default", "examples")

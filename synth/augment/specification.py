@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from synth.augment.box_policy import BoxFilter
 from synth.augment.operation import ALL, MixingOperation, Operation, SampleOperation, Target
 
 Kind = Literal["one_of", "some_of", "sequence"]
@@ -37,13 +38,13 @@ class Specification:
     Attributes:
         sample: what is done to each sample, in this order.
         chiral: names of classes whose mirror images belong to others.
-        min_visible: boxes of whose area less is left inside of the image are dropped, 0 to 1.
+        boxes: which boxes are dropped in the end.
         batch: what mixes samples with partners, after that.
     """
 
     sample: tuple[Step, ...]
     chiral: tuple[str, ...] = ()
-    min_visible: float = 0.0
+    boxes: BoxFilter = field(default_factory=BoxFilter)
     batch: tuple[MixingOperation, ...] = ()
 
     def plain(self) -> dict[str, Any]:
@@ -51,9 +52,10 @@ class Specification:
         return {
             "version": 1,
             "chiral": list(self.chiral),
-            "min_visible": self.min_visible,
+            "min_visible": self.boxes.min_visible,
+            # Left out where they are not asked for, so that digests of before stay.
+            **{name: value for name in ("min_area", "min_side") if (value := getattr(self.boxes, name))},
             "sample": [_plain(step) for step in self.sample],
-            # Left out where there is none, so that digests of before stay.
             **({"batch": [_plain(step) for step in self.batch]} if self.batch else {}),
         }
 

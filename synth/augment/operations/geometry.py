@@ -9,15 +9,14 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from synth.augment.box_policy import moved
+from synth.augment.boxes import Boxes
 from synth.augment.operation import Parameters, SampleOperation
-from synth.augment.samples import Boxes, Points, Samples
-
-_EDGE_POINTS = 9
-"""That stand for each side of a box where straight lines do not stay straight."""
+from synth.augment.samples import Samples
 
 
 class GeometricOperation(SampleOperation):
-    """Moves pixels. A box becomes the smallest upright one around what it was, cut off at the edges."""
+    """Moves pixels; boxes as ``synth.augment.box_policy`` says."""
 
     geometry: ClassVar[Literal["none", "moves", "resizes"]] = "moves"
     straight: ClassVar[bool] = True
@@ -32,8 +31,9 @@ class GeometricOperation(SampleOperation):
             boxes=None if samples.boxes is None else self._boxes(samples.boxes, parameters, size),
             points=None
             if samples.points is None
-            else Points(
-                self.places(samples.points.places, samples.points.rows, parameters, size), samples.points.rows
+            else replace(
+                samples.points,
+                places=self.places(samples.points.places, samples.points.rows, parameters, size),
             ),
         )
 
@@ -43,40 +43,31 @@ class GeometricOperation(SampleOperation):
 
     @abstractmethod
     def masks(self, masks: Tensor, parameters: Parameters) -> Tensor:
-        """Integers [n, 1, H', W'] of [n, 1, H, W], none of which is a mean of others."""
+        """Integers [n, C, H', W'] of [n, C, H, W], none of which is a mean of others."""
 
     @abstractmethod
     def places(self, places: Tensor, rows: Tensor, parameters: Parameters, size: tuple[int, int]) -> Tensor:
         """float32 [K, 2]: where places in pixels, each in the image of its row, come to lie."""
 
     def _boxes(self, boxes: Boxes, parameters: Parameters, size: tuple[int, int]) -> Boxes:
-        if not len(boxes):
-            return boxes
-        steps = torch.linspace(0, 1, 2 if self.straight else _EDGE_POINTS)
-        ends = torch.zeros_like(steps), torch.ones_like(steps)
-        x = torch.cat([steps, steps, *ends])
-        y = torch.cat([*ends, steps, steps])
-        left, top, right, bottom = boxes.corners.unbind(1)
-        around = torch.stack(
-            [left[:, None] + (right - left)[:, None] * x, top[:, None] + (bottom - top)[:, None] * y], dim=-1
+        return moved(
+            boxes,
+            lambda places, rows: self.places(places, rows, parameters, size),
+            None if boxes.masks is None else self._own_masks(boxes.masks, boxes.rows, parameters, size),
+            self.output_size(size),
+            straight=self.straight,
         )
-        moved = self.places(
-            around.reshape(-1, 2), boxes.rows.repeat_interleave(len(x)), parameters, size
-        ).reshape(len(boxes), -1, 2)
-        whole = torch.cat([moved.amin(1), moved.amax(1)], dim=1)
-        return clipped(boxes, whole, self.output_size(size))
 
-
-def clipped(boxes: Boxes, whole: Tensor, size: tuple[int, int]) -> Boxes:
-    """``boxes`` moved to the corners ``whole``, float32 [M, 4], and cut off at the edges of an image."""
-    height, width = size
-    limit = torch.tensor([width, height, width, height], dtype=whole.dtype)
-    inside = torch.minimum(whole.clamp(min=0), limit)
-    share = _area(inside) / _area(whole).clamp(min=1e-9)
-    seen = torch.ones(len(boxes)) if boxes.visible is None else boxes.visible
-    return replace(boxes, corners=inside, visible=seen * share)
-
-
-def _area(corners: Tensor) -> Tensor:
-    sides = (corners[:, 2:] - corners[:, :2]).clamp(min=0)
-    return sides[:, 0] * sides[:, 1]
+    def _own_masks(
+        self, masks: Tensor, rows: Tensor, parameters: Parameters, size: tuple[int, int]
+    ) -> Tensor:
+        """bool [M, H', W'] of [M, H, W]. Mirror images of objects, and what fills edges, are none of them."""
+        values = {"edge": "constant", "mask_fill": 0}
+        plain = self.model_copy(update={name: values[name] for name in values if hasattr(self, name)})
+        result = masks.new_zeros((len(masks), *self.output_size(size)))
+        for row in sorted(set(rows.tolist())):
+            of_row = {name: column[row : row + 1] for name, column in parameters.items()}
+            mine = rows == row
+            # As the channels of one image, so that what moves the pixels is made once.
+            result[mine] = plain.masks(masks[mine][None].to(torch.uint8), of_row)[0] > 0
+        return result

@@ -9,11 +9,10 @@ from typing import Annotated, ClassVar
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor
 
+from synth.augment.box_policy import shifted
 from synth.augment.distributions import Distribution, Within
 from synth.augment.operation import Meta, MixingOperation, Parameters
-from synth.augment.operations.geometry import clipped
 from synth.augment.samples import Boxes, Points, Samples
 
 _MEETING = Within(0, 1)
@@ -49,7 +48,7 @@ class Mosaic(MixingOperation):
         masks = None if samples.masks is None else torch.empty_like(samples.masks)
         labels = None if samples.labels is None else torch.zeros_like(samples.labels)
         boxes: list[Boxes] = []
-        points: list[tuple[Tensor, Tensor]] = []
+        points: list[Points] = []
         for turn, part in enumerate((samples, *partners)):
             tile = (own + turn) % 4
             # The upper left corner of this image, in pixels of the window.
@@ -64,17 +63,17 @@ class Mosaic(MixingOperation):
                 shown = (width - np.abs(corner[:, 0])) * (height - np.abs(corner[:, 1])) / (width * height)
                 labels += part.labels * torch.from_numpy(shown.astype(np.float32))[:, None].to(labels.device)
             if part.boxes is not None:
-                moved = part.boxes.corners + shift[part.boxes.rows].repeat(1, 2)
-                boxes.append(clipped(part.boxes, moved, samples.size))
+                boxes.append(shifted(part.boxes, torch.from_numpy(corner), samples.size))
             if part.points is not None:
-                points.append((part.points.places + shift[part.points.rows], part.points.rows))
+                places = part.points.places + shift[part.points.rows]
+                points.append(replace(part.points, places=places))
         return replace(
             samples,
             images=images,
             labels=labels,
             masks=masks,
             boxes=Boxes.concatenate(boxes) if boxes else None,
-            points=_joined(points) if points else None,
+            points=Points.concatenate(points) if points else None,
         )
 
 
@@ -84,9 +83,3 @@ def _overlap(left: int, top: int, width: int, height: int) -> tuple[tuple[slice,
     across = slice(max(left, 0), min(left + width, width))
     own = slice(down.start - top, down.stop - top), slice(across.start - left, across.stop - left)
     return (down, across), own
-
-
-def _joined(parts: Sequence[tuple[Tensor, Tensor]]) -> Points:
-    rows = torch.cat([rows for _, rows in parts])
-    order = torch.argsort(rows, stable=True)
-    return Points(torch.cat([places for places, _ in parts])[order], rows[order])

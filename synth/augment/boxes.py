@@ -1,0 +1,135 @@
+"""Objects and keypoints on their way through a pipeline, of all samples of a batch together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """The objects of all samples of a batch, M in all: a box each, and what else is known of them.
+
+    Attributes:
+        corners: float32 [M, 4], x and y of the upper left and of the lower right corner in pixels; pixel i
+            lies between i and i + 1.
+        rows: int64 [M], in which sample each one is, ascending.
+        labels: int64 [M], class of each one, or None.
+        visible: float32 [M], the share of it that is still inside of the image.
+        masks: bool [M, H, W], the pixels of each one; none is set where they are not known. None where they
+            are not known of any.
+        objects: int64 [M], the number of each one in its data set, or None. It stays the same whatever
+            becomes of the object, and whichever sample it is pasted into.
+    """
+
+    corners: Tensor
+    rows: Tensor
+    labels: Tensor | None = None
+    visible: Tensor | None = None
+    masks: Tensor | None = None
+    objects: Tensor | None = None
+
+    def __len__(self) -> int:
+        return int(self.corners.shape[0])
+
+    def select(self, keep: Tensor) -> Boxes:
+        """Those at these positions or of this mask."""
+        return Boxes(
+            self.corners[keep],
+            self.rows[keep],
+            None if self.labels is None else self.labels[keep],
+            None if self.visible is None else self.visible[keep],
+            None if self.masks is None else self.masks[keep],
+            None if self.objects is None else self.objects[keep],
+        )
+
+    def of(self, rows: Tensor, count: int) -> Boxes:
+        """Those of these samples of ``count``, int64 [n], whose places there become their rows."""
+        keep, place = _kept(self.rows, rows, count)
+        return replace(self.select(keep), rows=place[self.rows[keep]])
+
+    @staticmethod
+    def concatenate(parts: Sequence[Boxes]) -> Boxes:
+        """All of them, sorted by row; those of a row stay in their order.
+
+        Masks have one size. Labels and numbers are known of all parts that have boxes, or of none.
+        """
+        parts = [part for part in parts if len(part)] or parts[:1]
+        whole = Boxes(
+            torch.cat([part.corners for part in parts]),
+            torch.cat([part.rows for part in parts]),
+            _joined([part.labels for part in parts]),
+            torch.cat([torch.ones(len(part)) if part.visible is None else part.visible for part in parts]),
+            _joined(_with_blank([part.masks for part in parts], [len(part) for part in parts])),
+            _joined([part.objects for part in parts]),
+        )
+        return whole.select(torch.argsort(whole.rows, stable=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Keypoints of all samples of a batch, K in all.
+
+    The middle of the upper left pixel is (0.5, 0.5). Points may leave the image; they are never dropped.
+
+    Attributes:
+        places: float32 [K, 2], x and y in pixels.
+        rows: int64 [K], in which sample each one is, ascending.
+        objects: int64 [K], the number of the object that each one belongs to, as in ``Boxes``; or None.
+    """
+
+    places: Tensor
+    rows: Tensor
+    objects: Tensor | None = None
+
+    def __len__(self) -> int:
+        return int(self.places.shape[0])
+
+    def select(self, keep: Tensor) -> Points:
+        """Those at these positions or of this mask."""
+        return Points(
+            self.places[keep], self.rows[keep], None if self.objects is None else self.objects[keep]
+        )
+
+    def of(self, rows: Tensor, count: int) -> Points:
+        """Those of these samples of ``count``, int64 [n], whose places there become their rows."""
+        keep, place = _kept(self.rows, rows, count)
+        return replace(self.select(keep), rows=place[self.rows[keep]])
+
+    @staticmethod
+    def concatenate(parts: Sequence[Points]) -> Points:
+        """All of them, sorted by row; those of a row stay in their order."""
+        parts = [part for part in parts if len(part)] or parts[:1]
+        whole = Points(
+            torch.cat([part.places for part in parts]),
+            torch.cat([part.rows for part in parts]),
+            _joined([part.objects for part in parts]),
+        )
+        return whole.select(torch.argsort(whole.rows, stable=True))
+
+
+def _joined(columns: Sequence[Tensor | None]) -> Tensor | None:
+    known = [column for column in columns if column is not None]
+    if known and len(known) < len(columns):
+        raise ValueError("Labels, masks and numbers of objects are known of all parts, or of none.")
+    return torch.cat(known) if known else None
+
+
+def _with_blank(masks: Sequence[Tensor | None], counts: Sequence[int]) -> Sequence[Tensor | None]:
+    """With masks of no pixel where some parts have none."""
+    known = next((one for one in masks if one is not None), None)
+    if known is None:
+        return masks
+    return [
+        known.new_zeros((count, *known.shape[1:])) if one is None else one
+        for one, count in zip(masks, counts, strict=True)
+    ]
+
+
+def _kept(there: Tensor, rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    place = torch.full((count,), -1, dtype=torch.int64)
+    place[rows] = torch.arange(len(rows))
+    return place[there] >= 0, place

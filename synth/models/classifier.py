@@ -58,18 +58,20 @@ class Classifier(nn.Module):
     """
 
     def __init__(self, config: NetworkConfig, image: ImageShape, classes: int) -> None:
-        """``config``: ``width`` of the first stage, doubled by each up to ``most``, ``blocks``, ``features``.
+        """``config``: ``width`` of the first stage, doubled by each up to ``most``, ``blocks``, ``features``,
+        and ``normalise``: ``batch``, which is the default, or ``none``.
 
         Raises ValueError for less than two classes: there is nothing to tell.
         """
         super().__init__()
         if classes < 2:
             raise ValueError(f"a classifier tells two classes or more, and there are {classes}")
+        batch_norm = config.get("normalise", "batch") == "batch"
         stages: list[nn.Module] = []
         inputs, width = image.channels, int(config["width"])
         height, breadth = image.height, image.width
         while len(stages) < 2 or min(height, breadth) > _GRID:
-            stages.append(_stage(inputs, width, int(config["blocks"])))
+            stages.append(_stage(inputs, width, int(config["blocks"]), batch_norm))
             inputs, width = width, min(2 * width, int(config["most"]))
             height, breadth = -(-height // 2), -(-breadth // 2)
         self.stages = nn.Sequential(*stages)
@@ -77,7 +79,7 @@ class Classifier(nn.Module):
         self.pool = nn.AdaptiveAvgPool2d((min(height, _GRID), min(breadth, _GRID)))
         grid = min(height, _GRID) * min(breadth, _GRID)
         self.dense = nn.Linear(inputs * grid, int(config["features"]))
-        self.norm = nn.BatchNorm1d(int(config["features"]))
+        self.norm = nn.BatchNorm1d(int(config["features"])) if batch_norm else nn.Identity()
         self.leave = nn.Linear(int(config["features"]), classes)
 
     @property
@@ -101,9 +103,10 @@ class Classifier(nn.Module):
         return self.classify(self.features(images))
 
 
-def _stage(inputs: int, width: int, blocks: int) -> nn.Module:
+def _stage(inputs: int, width: int, blocks: int, batch_norm: bool) -> nn.Module:
     layers: list[nn.Module] = []
     for _ in range(blocks):
-        layers += [nn.Conv2d(inputs, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+        layers += [nn.Conv2d(inputs, width, 3, padding=1, bias=not batch_norm)]
+        layers += [nn.BatchNorm2d(width), nn.ReLU()] if batch_norm else [nn.ReLU()]
         inputs = width
     return nn.Sequential(*layers, nn.MaxPool2d(2, ceil_mode=True))

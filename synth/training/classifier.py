@@ -9,21 +9,23 @@ With a target, images without labels of another domain, it is trained for both:
 
 Each domain passes batch normalisation by itself, and the published statistics are those of the domain that
 the classifier is for (Li et al., AdaBN, arXiv 1603.04779). No label of the target is ever looked at.
+
+Adversarial training, of one domain, is in ``synth.training.robust``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, cast
 
 import torch
 from PIL import Image
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synth.artifacts import Metric
 from synth.data import ImageSet
+from synth.errors import ConfigError
 from synth.evaluation.classifiers import class_probabilities
 from synth.models.classifier import Classifier
 from synth.models.program import ImageShape, NetworkConfig
@@ -38,70 +40,21 @@ from synth.training.alignment import (
     reversal_strength,
     reverse_gradient,
 )
+from synth.training.classifier_recipe import ClassifierRecipe
 from synth.training.jitter import jitter
 from synth.training.module import FamilyModule
-from synth.training.opinions import alternating, by_class, settle_norms, share_of
+from synth.training.opinions import alternating, by_class, has_norms, settle_norms, share_of
 from synth.training.parts import Domains, Parts
-from synth.training.recipe import Recipe
+from synth.training.robust import attacked, attacked_images, robust_accuracy
 
 _SETTLED = 10_000
 """Most images that statistics of batch normalisation are taken from."""
 _SHOWN = 2_000
 """Most images that a picture or a curve is of."""
+_ATTACKED = 200
+"""Most images that a curve of robust accuracy is of."""
 _LATE = 0.5
 """Share of the training after which the classifier's own labels count."""
-
-
-class ClassifierRecipe(Recipe):
-    """Recipe of a classifier, for one domain or for two."""
-
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "tiny": {"width": 32, "most": 128, "blocks": 1, "features": 128},
-        "small": {"width": 48, "most": 256, "blocks": 2, "features": 256},
-        "base": {"width": 64, "most": 512, "blocks": 2, "features": 512},
-        "large": {"width": 128, "most": 1024, "blocks": 3, "features": 1024},
-    }
-    needs_labels: ClassVar[bool] = True
-    few_images_hint: ClassVar[str] = "Small changes of the images (--set jitter=1) help against that."
-
-    width: int = Field(32, ge=4, le=1024, description="Channels of the first stage; each doubles them.")
-    most: int = Field(128, ge=4, le=4096, description="Channels of a stage at most.")
-    blocks: int = Field(1, ge=1, le=16, description="Convolutions of a stage.")
-    features: int = Field(128, ge=2, le=8192, description="Dimensions that the classes are told by.")
-    jitter: float = Field(
-        0.0, ge=0, le=2, description="Random turns, scales and shifts of images; 1: 15 degrees, a quarter."
-    )
-    adaptation: Literal["source", "coral", "dann"] = Field(
-        "dann", description="With a target: how its unlabelled images are learnt from; source: not at all."
-    )
-    norms: Literal["apart", "together"] = Field(
-        "apart",
-        description="With a target: whether each domain passes batch normalisation by itself, and the "
-        "target's statistics are published (AdaBN), or both pass it in one batch.",
-    )
-    coral: float = Field(1.0, ge=0, le=1e6, description="coral: weight of the distance of covariances.")
-    reversal: float = Field(1.0, ge=0, le=100, description="dann: the reversed gradient's greatest weight.")
-    reversal_speed: float = Field(10.0, gt=0, le=1e3, description="dann: how soon it is reached (gamma).")
-    domain_hidden: int = Field(256, ge=4, le=8192, description="dann: width of what tells domains apart.")
-    conditional: bool = Field(
-        False, description="dann: domains are told apart under the predicted class (CDAN)."
-    )
-    entropy: float = Field(
-        0.0, ge=0, le=100, description="coral, dann: weight of the entropy of predictions for the target."
-    )
-    pseudo_labels: float = Field(
-        0.0, ge=0, le=100, description="coral, dann: weight of the classifier's own sure labels, late."
-    )
-    sure: float = Field(0.95, ge=0, le=1, description="Probability from which on such a label counts.")
-    batch_size: int = Field(64, ge=2, description="Images per step, of each domain.")
-    learning_rate: float = Field(1e-2, gt=0, description="At first; falls by 1 / (1 + 10 p)^0.75.")
-    weight_decay: float = Field(5e-4, ge=0, description="Of SGD with momentum.")
-
-    @model_validator(mode="after")
-    def _wants_labels(self) -> ClassifierRecipe:
-        if self.labels is False:
-            raise ValueError("a classifier learns labels: leave --no-labels out, or train an encoder")
-        return self
 
 
 class ClassifierModule(FamilyModule):
@@ -120,6 +73,11 @@ class ClassifierModule(FamilyModule):
         self._target: Parts | None = None
 
     def meet(self, domains: Domains) -> None:
+        if domains.target is not None and self.recipe.adversarial != "none":
+            raise ConfigError(
+                "Adversarial training is of one domain, and there is a target: leave out adversarial="
+                f"{self.recipe.adversarial}, or the target."
+            )
         self._target = domains.target
         if domains.target is None:  # nothing to tell apart
             self.tell = None
@@ -130,7 +88,10 @@ class ClassifierModule(FamilyModule):
         return self._target is not None and self.recipe.adaptation != "source"
 
     def network_config(self) -> NetworkConfig:
-        return self.recipe.model_dump(mode="json", include={"width", "most", "blocks", "features"})
+        kept = {"width", "most", "blocks", "features"}
+        # Left out where it is what it was before there was a choice, so that networks of then still fit.
+        kept |= set() if self.recipe.normalise == "batch" else {"normalise"}
+        return self.recipe.model_dump(mode="json", include=kept)
 
     def learnt(self) -> list[nn.Parameter]:
         return [*super().learnt(), *(() if self.tell is None else self.tell.parameters())]
@@ -144,7 +105,9 @@ class ClassifierModule(FamilyModule):
         )
 
     def learning_rate(self) -> float:
-        """The schedule of Ganin et al., after the warm-up."""
+        """The schedule of Ganin et al., after the warm-up; a cosine in adversarial training."""
+        if self.recipe.adversarial != "none":
+            return super().learning_rate()
         rise = min(1.0, (self.progress + 1e-4) / max(self.recipe.warmup, 1e-4))
         return rise * annealed(self.recipe.learning_rate, self.progress)
 
@@ -155,7 +118,7 @@ class ClassifierModule(FamilyModule):
         assert labels is not None
         network = cast(Classifier, self.network)
         source, target = images[: len(labels)], images[len(labels) :]
-        features, others = self._both(source, target if self.adapts else target[:0], position)
+        features, others = self._both(source, labels, target if self.adapts else target[:0], position)
         logits = network.classify(features)
         loss = F.cross_entropy(logits, labels)
         figures = {"right": (logits.argmax(dim=1) == labels).float().mean()}
@@ -201,14 +164,18 @@ class ClassifierModule(FamilyModule):
             loss = loss + self.recipe.pseudo_labels * (each * counted).mean()
         return loss
 
-    def _both(self, source: Tensor, target: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+    def _both(
+        self, source: Tensor, labels: Tensor, target: Tensor, position: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Features [N, D] of both domains, of images [N, C, H, W]; of the target there may be none."""
-        network, shown = cast(Classifier, self.network), []
+        network, recipe, shown = cast(Classifier, self.network), self.recipe, []
         for images, use in ((source, "source"), (target, "target")):
             changed = images
             if len(images):
-                changed = jitter(
-                    images, self.recipe.jitter, seed=self.recipe.seed, position=position, use=use
+                changed = jitter(images, recipe.jitter, seed=recipe.seed, position=position, use=use)
+            if use == "source" and recipe.adversarial != "none":
+                changed = attacked(
+                    network, changed, labels, recipe, position=position, progress=self.progress
                 )
             shown.append(changed.contiguous(memory_format=torch.channels_last))
         if self.recipe.norms == "together":
@@ -234,6 +201,8 @@ class ClassifierModule(FamilyModule):
         assert images.labels is not None
         right = self._of_source(images).argmax(dim=1) == images.labels
         metrics = {"accuracy": share_of(right, f"{kind}, averaged weights"), **self._worst(right, images)}
+        if self.recipe.adversarial != "none":
+            metrics["robust_accuracy"] = robust_accuracy(self.average, images, self.recipe, self.device)
         if self._target is None:
             return metrics
         return {**metrics, **self._measure_target(self._target)}
@@ -263,6 +232,11 @@ class ClassifierModule(FamilyModule):
         assert images.labels is not None
         right = self._of_source(images).argmax(dim=1) == images.labels
         figures = {"accuracy": float(right.float().mean())}
+        if self.recipe.adversarial != "none":
+            few = images.subset(range(min(len(images), _ATTACKED)))
+            robust = robust_accuracy(self.average, few, self.recipe, self.device).value
+            assert robust is not None
+            figures["robust_accuracy"] = robust
         if self._target is not None:
             chosen = self._target.validation
             some = chosen.images[: min(len(chosen), _SHOWN)]
@@ -290,4 +264,8 @@ class ClassifierModule(FamilyModule):
 
     def _settle(self, images: ImageSet, limit: int | None = None) -> None:
         count = min(len(images), _SETTLED if limit is None else limit)
-        settle_norms(self.average, images.images[:count], self.device)
+        chosen = images.images[:count]
+        if self.recipe.adversarial != "none" and has_norms(self.average):
+            # The statistics of what was learnt from: those of clean images are others.
+            chosen = attacked_images(self.average, images.subset(range(count)), self.recipe, self.device)
+        settle_norms(self.average, chosen, self.device)

@@ -22,6 +22,11 @@ _NOTHING = 255
 """Grey level of a place without an image."""
 
 
+def has_norms(network: nn.Module) -> bool:
+    """Whether it has statistics of batch normalisation."""
+    return any(isinstance(one, (nn.BatchNorm1d, nn.BatchNorm2d)) for one in network.modules())
+
+
 @torch.no_grad()
 def settle_norms(network: nn.Module, images: Tensor, device: torch.device) -> None:
     """Give batch normalisation the means and variances of its maps on uint8 [N, C, H, W], N from 2.
@@ -29,6 +34,8 @@ def settle_norms(network: nn.Module, images: Tensor, device: torch.device) -> No
     Those that it keeps in training are of weights that have moved on, and of all domains that passed.
     """
     norms = [one for one in network.modules() if isinstance(one, (nn.BatchNorm1d, nn.BatchNorm2d))]
+    if not norms:
+        return
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()

@@ -59,6 +59,6 @@ def check_drift(
     raise UsageError(
         f"{card.reference} may not keep what labelled images show: its {drift['figure']} {measured}, and "
         f"{_WHAT[figure]} may be relied on from {THRESHOLD:.0%}. Check a sample by eye and allow it: "
-        "--allow-label-drift, allow_label_drift in Python and over HTTP. Or use another "
+        "--allow-label-drift, allow_label_drift in Python, in pipelines and over HTTP. Or use another "
         "model, or images without labels."
     )

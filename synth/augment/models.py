@@ -9,11 +9,13 @@ the CPU, in float32 and in mode ``exact``, so that samples depend neither on the
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import torch
 from pydantic import Field, PrivateAttr
 from torch import nn
 
@@ -23,7 +25,9 @@ from synth.augment.samples import Samples
 from synth.augment.specification import Group, Specification, Step
 from synth.errors import ArtifactError, ConfigError, SynthError, UsageError
 from synth.sampling import Sampler
-from synth.sampling.load import load_network
+from synth.sampling.core import Core
+from synth.sampling.load import load_model, load_network
+from synth.sampling.prepare import prepare
 
 _MODELS = 8
 """Most models that a process keeps loaded."""
@@ -78,9 +82,17 @@ class ModelOperation(Operation):
         changed._folder, changed._lost = artifact.path.absolute(), changed.loses(artifact)
         return changed
 
+    def artifact(self) -> Artifact:
+        """The model on disk, opened once; ArtifactError where it is no longer what it was."""
+        return _opened(self._place(), self.digest)
+
     def sampler(self) -> Sampler:
-        """The model, loaded to generate or translate; ArtifactError where it is no longer what it was."""
+        """The model, loaded to generate or translate."""
         return _sampler(self._place(), self.digest)
+
+    def core(self, program: Callable[[Any], Any]) -> Core:
+        """The network under another ``synth.models.program.Program`` than its family's."""
+        return _core(self._place(), self.digest, program)
 
     def network(self) -> nn.Module:
         """The network alone, float32 on the CPU and frozen, for models that make no images."""
@@ -127,10 +139,17 @@ def _sampler(folder: Path, digest: str) -> Sampler:
 
 
 @lru_cache(maxsize=_MODELS)
+def _core(folder: Path, digest: str, program: Callable[[Any], Any]) -> Core:
+    model = replace(load_model(_opened(folder, digest)), program=program)
+    return prepare(model, torch.device("cpu"), "32")[0]
+
+
+@lru_cache(maxsize=_MODELS)
 def _network(folder: Path, digest: str) -> nn.Module:
     return load_network(_opened(folder, digest))
 
 
+@lru_cache(maxsize=_MODELS)
 def _opened(folder: Path, digest: str) -> Artifact:
     artifact = Artifact.open(folder)
     if artifact.manifest.digest != digest:

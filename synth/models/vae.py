@@ -33,9 +33,11 @@ class Modulation(nn.Module):
             nn.init.zeros_(self.table.weight)
 
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        """``labels``: class numbers int64 [N], or shares of classes, float [N, K]."""
         if self.table is None or labels is None:
             return x
-        scale, shift = self.table(labels).to(x.dtype)[:, :, None, None].chunk(2, dim=1)
+        rows = labels @ self.table.weight if labels.is_floating_point() else self.table(labels)
+        scale, shift = rows.to(x.dtype)[:, :, None, None].chunk(2, dim=1)
         modulated: Tensor = x * (1.0 + scale) + shift
         return modulated
 

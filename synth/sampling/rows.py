@@ -75,6 +75,10 @@ class Rows:
     def __getitem__(self, rows: slice) -> Rows:
         return self._each(lambda tensor: tensor[rows])
 
+    def of_places(self, places: Tensor) -> Rows:
+        """The rows at these positions, int64 [n]."""
+        return self._each(lambda tensor: tensor[places])
+
     def repeated(self, count: int) -> Rows:
         """The one row that there is, ``count`` times."""
         return self._each(lambda one: one.expand(count, *one.shape[1:]))

@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional as F
 
 from synth.artifacts import Artifact
+from synth.artifacts.preservation import check_drift, drift_of
+from synth.augment.distributions import Distribution, Within
 from synth.augment.keys import noise_key
-from synth.augment.models import ModelOperation
 from synth.augment.operation import LabelEffect, Meta, Need, Parameters, SampleOperation, Target
+from synth.augment.operations.fitting import FittingOperation, model_labels
 from synth.augment.samples import Samples
-from synth.errors import ConfigError
+from synth.errors import ConfigError, UsageError
+from synth.families import generates, require_translator
 from synth.labels import resolve_labels
+from synth.models.program import PictureParameter
 from synth.sampling.load import load_outline
 from synth.sampling.requests import check_parameters
 from synth.sampling.rows import Rows
-from synth.text import some
+from synth.sampling.sizes import LEAST_SIDE
 
 SEED = 0
 """Of all keys; the index is drawn, so that 63 bits of it tell samples apart."""
 
 
-class _Keyed(ModelOperation, SampleOperation):
+class _Keyed(FittingOperation, SampleOperation):
     """With a sampler's key: what is drawn for a sample is the index of an image."""
 
     extra_words: ClassVar[int] = 2
-    fit: Literal["resize"] | None = Field(
-        None, description="For images of another size than the model's; by default they are refused."
-    )
     parameters: dict[str, float | str] = Field(
         default_factory=dict, description="The model's sampling parameters; defaults are filled in when read."
     )
@@ -44,22 +44,6 @@ class _Keyed(ModelOperation, SampleOperation):
     def settle(self, artifact: Artifact) -> dict[str, Any]:
         known = load_outline(artifact).parameters
         return {"parameters": check_parameters(artifact.card, known, self.parameters)}
-
-    def resized(self, images: Tensor, size: tuple[int, int]) -> Tensor:
-        """uint8 [n, C, *size]; raises ConfigError where the size is another one and ``fit`` is not given."""
-        if tuple(images.shape[-2:]) == size:
-            return images
-        if self.fit is None:
-            height, width = images.shape[-2:]
-            raise ConfigError(
-                f"{self.id}: images of {height} x {width} do not fit {size[0]} x {size[1]} (height x width), "
-                f"and {self.model} takes or makes one size alone. Say 'fit: resize', or bring samples to its "
-                "size first, by resized_crop."
-            )
-        # One by one, as sums over several images at once may round otherwise.
-        return torch.cat(
-            [F.interpolate(one, size, mode="bilinear", antialias=True) for one in torch.split(images, 1)]
-        )
 
 
 class Generate(_Keyed):
@@ -88,7 +72,7 @@ class Generate(_Keyed):
         index = torch.from_numpy(parameters["index"].astype(np.int64))
         labels = self._labels(samples, index, sampler.artifact)
         made = sampler.run(Rows.of(SEED, index, labels), "exact", self.parameters)
-        return replace(samples, images=self.resized(made, samples.size))
+        return replace(samples, images=self.fitted(made, samples.size))
 
     def _labels(self, samples: Samples, index: Tensor, artifact: Artifact) -> Tensor | None:
         classes, counts = artifact.card.classes, artifact.manifest.training.class_counts
@@ -98,26 +82,100 @@ class Generate(_Keyed):
         return resolve_labels("any", classes=classes, index=index, seed=SEED, proportions=shares)
 
 
-def model_labels(step: str, model: str, samples: Samples, classes: tuple[str, ...]) -> Tensor:
-    """int64 [n]: the labels of samples in the classes of a model, by name where names are known.
+class TranslateDomain(_Keyed):
+    """The image as a translator makes it: into another domain, or a variation of it.
 
-    Raises ConfigError for labels that are shares, and for classes that the model does not have.
+    Labels stay, which relies on what was measured when the model was made (``synth.artifacts.preservation``);
+    so do boxes, masks and points where places were found to stay.
     """
-    labels = samples.labels
-    assert labels is not None
-    if labels.is_floating_point() or labels.ndim != 1:
-        raise ConfigError(f"{step}: {model} needs one class for each image, not shares of several.")
-    if samples.classes is not None:
-        missing = [name for name in samples.classes if name not in classes]
-        if missing:
-            raise ConfigError(
-                f"{step}: {model} does not know the classes {some(missing)}. It knows {some(classes)}; "
-                "rename those of the samples, or use a model of their classes."
+
+    name: ClassVar[str] = "translate_domain"
+    direction: Literal["a_to_b", "b_to_a"] | None = Field(
+        None, description="Of models that know two; kept among the parameters."
+    )
+    strength: Annotated[Distribution, Within(0, 10)] | None = Field(
+        None, description="Of models that have one. One value, or few to choose from, is fastest."
+    )
+    allow_label_drift: bool = Field(
+        False, description="Also with a model that was not found to keep what labelled images show."
+    )
+
+    def settle(self, artifact: Artifact) -> dict[str, Any]:
+        card, outline = artifact.card, load_outline(artifact)
+        self.check_family(artifact)
+        for parameter in outline.parameters:
+            if isinstance(parameter, PictureParameter) and self.parameters.get(parameter.name):
+                raise UsageError(
+                    f"{card.reference} takes pictures as {parameter.name}, which a pipeline cannot hold."
+                )
+        given = {**self.parameters, **({} if self.direction is None else {"direction": self.direction})}
+        values = check_parameters(card, outline.parameters, given)
+        strength = self.strength
+        if strength is None and "strength" in values:
+            strength = Within(0, 10).read(values["strength"])
+        elif strength is not None:
+            if "strength" in self.parameters:
+                raise UsageError("strength is given twice: leave it out of 'parameters'.")
+            for end in strength.ends:
+                check_parameters(card, outline.parameters, {**given, "strength": end})
+        values.pop("strength", None)
+        check_drift(card, values, allow=self.allow_label_drift)
+        return {"parameters": values, "direction": None, "strength": strength}
+
+    def check_family(self, artifact: Artifact) -> None:
+        """Raise UsageError where the model makes no images from images."""
+        require_translator(artifact.manifest.family, artifact.card.reference)
+
+    def loses(self, artifact: Artifact) -> frozenset[Target]:
+        unknown = generates(artifact.manifest.family)  # drift_of asks those for labels alone
+        if self.allow_label_drift or not (unknown or drift_of(artifact.card, self.parameters, "geometry")):
+            return frozenset()
+        return frozenset({"boxes", "masks", "points"})
+
+    def apply(self, samples: Samples, parameters: Parameters) -> Samples:
+        sampler = self.sampler()
+        image, classes = sampler.card.image, sampler.card.classes
+        self.check_channels(samples, image.channels)
+        labels = None
+        if classes is not None:
+            if samples.labels is None:
+                raise ConfigError(f"{self.id}: {self.model} has classes, and these samples have no labels.")
+            labels = model_labels(self.id, self.model, samples, classes)
+        free = sampler.any_size and min(samples.size) >= LEAST_SIDE
+        taken = samples.images if free else self.fitted(samples.images, (image.height, image.width))
+        index = torch.from_numpy(parameters["index"].astype(np.int64))
+        rows = Rows.of(SEED, index, labels, taken)
+        made = torch.empty_like(taken)
+        for values, places in self._alike(parameters, len(samples)):
+            made[places] = sampler.run(rows.of_places(places), "exact", {**self.parameters, **values})
+        return replace(samples, images=self.fitted(made, samples.size))
+
+    def _alike(self, parameters: Parameters, count: int) -> list[tuple[dict[str, float], Tensor]]:
+        """Positions of samples with the same strength, which are run together."""
+        if "strength" not in parameters:
+            return [({}, torch.arange(count))]
+        values, which = np.unique(parameters["strength"], return_inverse=True)
+        return [
+            ({"strength": value}, torch.from_numpy(np.flatnonzero(which == place)))
+            for place, value in enumerate(values.tolist())
+        ]
+
+
+class Style(TranslateDomain):
+    """The image in a random style by key (Jackson et al., "Style augmentation", arXiv 1809.05375).
+
+    ``parameters`` may hold ``spread``: how far styles are from the mean of the collection.
+    """
+
+    name: ClassVar[str] = "style"
+    probability: float = Field(0.5, ge=0, le=1, description="Share of the samples that it is applied to.")
+    strength: Annotated[Distribution, Within(0, 1)] | None = Field(
+        Within(0, 1).read(0.5), description="0 is the image's own style, 1 another one entirely."
+    )
+
+    def check_family(self, artifact: Artifact) -> None:
+        if artifact.manifest.family != "style":
+            raise UsageError(
+                f"{artifact.card.reference} is of the family {artifact.manifest.family} and knows no styles: "
+                "use a model that synth train style made, or translate_domain."
             )
-        return torch.tensor([classes.index(name) for name in samples.classes])[labels]
-    if int(labels.min()) < 0 or int(labels.max()) >= len(classes):
-        raise ConfigError(
-            f"{step}: {model} has {len(classes)} classes, 0 to {len(classes) - 1}, and the labels go from "
-            f"{int(labels.min())} to {int(labels.max())}. Use a model of the samples' classes."
-        )
-    return labels.long()

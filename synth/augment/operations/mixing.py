@@ -34,7 +34,7 @@ class Mixup(MixingOperation):
         return replace(
             samples,
             images=images.round().clamp(0, 255).to(torch.uint8),
-            labels=_shared(samples.labels, other.labels, weight),
+            labels=shared(samples.labels, other.labels, weight),
         )
 
 
@@ -72,12 +72,12 @@ class Cutmix(MixingOperation):
         return replace(
             samples,
             images=torch.where(inside[:, None], other.images, samples.images),
-            labels=_shared(samples.labels, other.labels, 1 - pasted),
+            labels=shared(samples.labels, other.labels, 1 - pasted),
             masks=masks,
         )
 
 
-def _shared(own: Tensor | None, other: Tensor | None, weight: Tensor) -> Tensor | None:
+def shared(own: Tensor | None, other: Tensor | None, weight: Tensor) -> Tensor | None:
     if own is None or other is None:
         return None
     share = weight.reshape(-1, 1).to(own.device)

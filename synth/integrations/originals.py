@@ -1,0 +1,183 @@
+"""Where the images of a training loop come from: synth's sources, and any data set of PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import Any, Literal, Protocol, cast
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from synth.augment.keys import SampleId
+from synth.data import Sample, Source
+from synth.errors import SourceError, UsageError
+from synth.integrations.targets import Original, read_target
+from synth.pixels import canonical, content_id
+
+Ids = Literal["content"] | Sequence[SampleId] | Callable[[Any], SampleId]
+"""By content; one for each position; or of an item as the data set gives it."""
+Classes = int | Sequence[str] | None
+"""How many classes there are, or their names; None: what the data set says."""
+Data = Source | Dataset[Any]
+
+_CANONICAL = (1, 3)
+_MODES = {"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "CMYK": "RGB", "YCbCr": "RGB"}
+_OWN = ("L", "LA", "RGB", "RGBA")
+
+
+class Originals(Protocol):
+    """Images by position, with what is known of them."""
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the classes that labels count in."""
+
+    @property
+    def ids(self) -> Sequence[SampleId]:
+        """Of all images; may cost a pass over them at first."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, position: int) -> Original: ...
+
+
+class SourceOriginals:
+    """Those of a source, by content."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        return self._source.info.classes
+
+    @property
+    def ids(self) -> Sequence[SampleId]:
+        return self._source.ids
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, position: int) -> Original:
+        return original_of(self._source[position])
+
+
+class DatasetOriginals:
+    """Those of a data set of PyTorch: its items are an image, or an image and a target."""
+
+    def __init__(self, dataset: Dataset[Any], ids: Ids, classes: Classes) -> None:
+        self._dataset = cast(Sequence[Any], dataset)
+        self._reader = Reader(type(dataset).__name__, ids, classes_of(dataset, classes))
+        self.classes = self._reader.classes
+        if isinstance(ids, Sequence) and ids != "content" and len(ids) != len(self):
+            raise UsageError(f"{len(ids)} ids were given for a data set of {len(self)}.")
+
+    @cached_property
+    def ids(self) -> Sequence[SampleId]:
+        return tuple(self[position].id for position in range(len(self)))
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, position: int) -> Original:
+        return self._reader.read(self._dataset[position], position)
+
+
+class Reader:
+    """Makes originals of the items of one data set."""
+
+    def __init__(self, name: str, ids: Ids, classes: tuple[str, ...] | None) -> None:
+        if isinstance(ids, str) and ids != "content":
+            raise UsageError(f"ids are 'content', one for each position, or a function, not {ids!r}.")
+        self._name, self._ids = name, ids
+        self.classes = classes
+
+    def read(self, item: Any, position: int) -> Original:
+        """The item at a position as an original; SourceError for what is no image of 8 bits."""
+        name = f"{self._name}[{position}]"
+        pair = isinstance(item, (tuple, list))
+        if pair and len(item) != 2:
+            raise SourceError(
+                f"{name} is a tuple of {len(item)}, where an image and its target are wanted. Put the rest "
+                f"into "
+                "the target, or leave it out."
+            )
+        image = _pixels(item[0] if pair else item, name)
+        return Original(
+            image=image, id=self._id(item, image, position), **read_target(item[1] if pair else None, name)
+        )
+
+    def _id(self, item: Any, image: Tensor, position: int) -> SampleId:
+        if callable(self._ids):
+            return self._ids(item)
+        if self._ids == "content":
+            return key_of(image)
+        return self._ids[position]
+
+
+def originals_of(data: Data, ids: Ids = "content", classes: Classes = None) -> Originals:
+    """The images of a source or data set; UsageError for what is neither."""
+    if hasattr(data, "info") and hasattr(data, "ids"):
+        if ids != "content" or classes is not None:
+            raise UsageError("A source has ids and classes of its own: leave 'ids' and 'classes' out.")
+        return SourceOriginals(cast(Source, data))
+    if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
+        raise UsageError(
+            f"{type(data).__name__} has no positions ('__len__' and '__getitem__'). Give a source of "
+            "synth.open_source or a map-style data set; as_stream takes an IterableDataset."
+        )
+    return DatasetOriginals(data, ids, classes)
+
+
+def original_of(sample: Sample) -> Original:
+    """A sample of a source."""
+    return Original(
+        image=torch.from_numpy(sample.image).permute(2, 0, 1),
+        id=sample.id,
+        target=sample.label,
+        label=sample.label,
+    )
+
+
+def classes_of(dataset: object, classes: Classes) -> tuple[str, ...] | None:
+    """Names of the classes: those given, or what the data set calls ``classes``, as torchvision's do."""
+    found = getattr(dataset, "classes", None) if classes is None else classes
+    if isinstance(found, int) and not isinstance(found, bool):
+        return tuple(str(number) for number in range(found))
+    if isinstance(found, str) or not isinstance(found, Iterable):
+        return None
+    return tuple(str(name) for name in found)
+
+
+def key_of(image: Tensor) -> str:
+    """The content id of uint8 [C, H, W]; a picture has the same in grey and in three equal channels."""
+    pixels = image.permute(1, 2, 0).contiguous().numpy()
+    return content_id(canonical(pixels) if pixels.shape[2] in _CANONICAL else pixels)
+
+
+def _pixels(image: Any, name: str) -> Tensor:
+    """uint8 [C, H, W] of a PIL image, an array [H, W] or [H, W, C], or a tensor [H, W] or [C, H, W]."""
+    given = f"{type(image).__name__}"
+    if isinstance(image, Image.Image):
+        mode = _MODES.get(image.mode, image.mode)
+        given = f"a PIL image of mode {image.mode}"
+        if mode in _OWN:
+            image = np.array(image if mode == image.mode else image.convert(mode))
+    if isinstance(image, np.ndarray):
+        given = f"an array of {image.dtype} {[*image.shape]}"
+        if image.dtype == np.uint8 and image.ndim in (2, 3):
+            channels_last = image if image.ndim == 3 else image[:, :, None]
+            return torch.from_numpy(np.ascontiguousarray(channels_last)).permute(2, 0, 1)
+    if isinstance(image, Tensor):
+        given = f"a tensor of {str(image.dtype).removeprefix('torch.')} {[*image.shape]}"
+        if image.dtype == torch.uint8 and image.ndim in (2, 3):
+            plain = image.as_subclass(Tensor)
+            return plain if plain.ndim == 3 else plain[None]
+    raise SourceError(
+        f"{name} has {given} for an image. Images to augment are PIL images, arrays of uint8 [H, W, C] or "
+        "tensors of uint8 [C, H, W]: leave ToTensor, and all that scales, out of the data set's transform."
+    )

@@ -1,0 +1,149 @@
+"""Data sets of users: what their images and targets may be, and what becomes of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+from torchvision import tv_tensors
+
+from synth.augment import Pipeline
+from synth.errors import SourceError
+from synth.integrations.torch import as_stream, as_torch, collate
+
+FLIP = Pipeline.read({"sample": [{"operation": "horizontal_flip", "probability": 1.0}]})
+PIXELS = np.arange(2 * 4 * 6, dtype=np.uint8).reshape(2, 4, 6)
+FLIPPED = torch.from_numpy(PIXELS[..., ::-1].copy())
+
+
+class Items(list):
+    """A list is a data set of PyTorch too; this one names its classes."""
+
+    classes = ("cat", "dog")
+
+
+def augmented(*items, pipeline=FLIP, **options):
+    data = Items(items)
+    return as_torch(data, pipeline, **options).__getitems__(range(len(data)))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.fromarray(PIXELS[0]),
+        PIXELS[0],
+        PIXELS[0][..., None],
+        torch.from_numpy(PIXELS[0]),
+        tv_tensors.Image(torch.from_numpy(PIXELS[:1])),
+    ],
+    ids=lambda image: type(image).__name__,
+)
+def test_an_image_may_have_any_usual_form(image):
+    (made,) = augmented(image)
+    assert type(made) is torch.Tensor
+    assert torch.equal(made, FLIPPED[:1])
+
+
+def test_pictures_with_alpha_or_a_palette_keep_their_look():
+    rgba = Image.fromarray(np.stack([PIXELS[0]] * 3 + [PIXELS[1]], axis=-1), "RGBA")
+    palette = Image.fromarray(PIXELS[0]).convert("P")
+    four, three = (augmented(one)[0] for one in (rgba, palette))
+    assert [len(four), len(three)] == [4, 3]
+    assert torch.equal(three[0], FLIPPED[0])
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (torch.zeros(1, 4, 6), r"Items\[0\] has a tensor of float32 \[1, 4, 6\]"),
+        (np.zeros((4, 6), dtype=np.uint16), "an array of uint16"),
+        (Image.new("I;16", (4, 4)), "a PIL image of mode I;16"),
+        ("cat.png", "has str for an image"),
+        ((PIXELS[0], 1, 2), "a tuple of 3"),
+        ((PIXELS[0], {"boxes": np.zeros((0, 4)), "area": [3.0]}), "'area', and it is not known"),
+        ((PIXELS[0], {"mask": np.zeros((4, 6), dtype=np.float32)}), "no picture of integers"),
+        ((PIXELS[0], np.zeros((5, 6), dtype=np.int64)), "masks are 5 x 6"),
+        ((PIXELS[0], {"boxes": [[3.0, 0.0, 1.0, 2.0]]}), "left, top, right, bottom"),
+    ],
+)
+def test_what_cannot_be_augmented_is_refused_and_named(item, message):
+    with pytest.raises(SourceError, match=message):
+        augmented(item)
+
+
+def test_targets_move_with_their_image_and_keep_their_form():
+    mask = torch.arange(24).reshape(4, 6)
+    boxes = tv_tensors.BoundingBoxes([[1, 1, 2, 2]], format="XYWH", canvas_size=(4, 6))
+    target = {
+        "boxes": boxes,
+        "labels": [7],
+        "mask": mask,
+        "points": [[0.5, 1.5]],
+        "label": 1,
+        "image_id": "a",
+    }
+    made = [made for _, made in augmented((PIXELS[0], target), (PIXELS[0], mask), (PIXELS[0], boxes))]
+    assert made[0]["boxes"].tolist() == [[3, 1, 5, 3]] == made[2].tolist()
+    assert made[0]["labels"].tolist() == [7]
+    assert torch.equal(made[0]["mask"], mask.flip(1))
+    assert torch.equal(made[1], mask.flip(1))
+    assert made[0]["points"].tolist() == [[5.5, 1.5]]
+    assert (made[0]["label"], made[0]["image_id"]) == (1, "a")
+    kept = [made for _, made in augmented((PIXELS[0], 1), (PIXELS[0], "a text"), (PIXELS[0], 0.5))]
+    assert kept == [1, "a text", 0.5]
+
+
+def test_collate_keeps_shares_boxes_and_masks():
+    items = [
+        (PIXELS[0], {"boxes": [[0.0, 0.0, 2.0, 2.0]] * count, "labels": [3] * count, "mask": PIXELS[1]})
+        for count in (2, 0, 1)
+    ]
+    loader = DataLoader(as_torch(Items(items), FLIP), batch_size=3, collate_fn=collate)
+    ((images, targets),) = loader
+    assert images.shape == (3, 1, 4, 6)
+    assert [boxes.tolist() for boxes in targets["boxes"]] == [[[4, 0, 6, 2]] * count for count in (2, 0, 1)]
+    assert [labels.tolist() for labels in targets["labels"]] == [[3, 3], [], [3]]
+    assert torch.equal(targets["mask"], FLIPPED[1].expand(3, 4, 6))
+    mixing = Pipeline.read({"batch": ["mixup"]})
+    pairs = Items((pixels, number) for number, pixels in enumerate(PIXELS))
+    _, shares = collate(as_torch(pairs, mixing).__getitems__([0, 1]))
+    assert shares.shape == (2, 2)
+    torch.testing.assert_close(shares.sum(1), torch.ones(2))
+    (again,) = as_stream(pairs, mixing, batch_size=2, shuffle=False)
+    assert torch.equal(again[1], shares)
+
+
+def test_mixing_needs_targets_that_can_be_mixed():
+    mixing = Pipeline.read({"batch": ["mixup"]})
+    with pytest.raises(SourceError, match="target of str"):
+        augmented((PIXELS[0], "cat"), (PIXELS[1], "dog"), pipeline=mixing)
+    with pytest.raises(SourceError, match="it has 1 image"):
+        augmented((PIXELS[0], 0), pipeline=mixing)
+    with pytest.raises(SourceError, match="class numbers of 0 to 1"):
+        augmented((PIXELS[0], 0), (PIXELS[1], 2), pipeline=mixing)
+    shares = torch.eye(2)
+    made = augmented((PIXELS[0], shares[0]), (PIXELS[1], shares[1]), pipeline=mixing)
+    torch.testing.assert_close(made[0][1].sum(), torch.tensor(1.0))
+
+
+def test_grey_images_fit_those_of_colour_once_channels_are_said():
+    colour = np.stack([PIXELS[0], PIXELS[1], PIXELS[0]], axis=-1)
+    with pytest.raises(SourceError, match=r"\[1, 4, 6\] and \[3, 4, 6\].*'channels'"):
+        collate(augmented(PIXELS[0], colour))
+    batch = collate(augmented(PIXELS[0], colour, channels=3))
+    assert torch.equal(batch[0], FLIPPED[:1].expand(3, 4, 6))
+    with pytest.raises(SourceError, match="has 3 channels and 1 are wanted"):
+        augmented(colour, channels=1)
+
+
+def test_ids_are_the_content_or_those_of_the_user():
+    noise = Pipeline.read({"sample": ["gaussian_noise"]})
+    same = [PIXELS[0], PIXELS[0]]
+    by_content = augmented(*same, pipeline=noise)
+    assert torch.equal(*by_content)
+    for ids in ([5, 6], ["a", "b"]):
+        assert not torch.equal(*augmented(*same, pipeline=noise, ids=ids))
+    named = as_torch(Items([(PIXELS[0], "a"), (PIXELS[0], "b")]), noise, ids=lambda item: item[1])
+    assert torch.equal(named[0][0], augmented(PIXELS[0], pipeline=noise, ids=["a"])[0])

@@ -25,7 +25,7 @@ from synth.augment.samples import Samples
 Parameters = Mapping[str, np.ndarray]
 """By name: an array [n, ...] of numbers, one row for each sample."""
 Target = Literal["image", "boxes", "masks", "points", "label"]
-Need = Literal["partner", "model", "labels", "gradients"]
+Need = Literal["partner", "objects", "model", "labels", "gradients"]
 ALL: frozenset[Target] = frozenset({"image", "boxes", "masks", "points", "label"})
 LabelEffect = Literal["preserve", "mix", "condition", "pseudo", "drop"]
 

@@ -25,6 +25,7 @@ from synth.augment.mixing import (
     together,
     usable,
 )
+from synth.augment.objects import has_objects
 from synth.augment.operation import Meta
 from synth.augment.plan import Plan, Record, make_plan, plan_of, records, words_wanted
 from synth.augment.reading import read_specification
@@ -92,6 +93,8 @@ class Pipeline:
 
     def _others(self, places: np.ndarray, epoch: int, partners: Partners) -> Samples:
         found = [partners.sample(place) for place in places.tolist()]
+        for part in found:
+            self._refuse_unfit(part)
         if len({part.images.shape for part in found}) == 1:
             others = self._sampled(Samples.concatenate(found), epoch)
         else:
@@ -105,6 +108,12 @@ class Pipeline:
                     f"{step} would leave the {name} of samples wrong, and these have {name}: leave it out of "
                     f"the pipeline, or give it samples without {name}."
                 )
+        taken = self.specification.on_objects
+        if taken is not None and not has_objects(samples):
+            raise SourceError(
+                f"{taken} takes objects by their pixels, and these samples have neither masks nor boxes with "
+                "masks: leave it out of the pipeline, or give it samples with masks."
+            )
 
     def _sampled(self, samples: Samples, epoch: int) -> Samples:
         samples = checked(samples)
@@ -167,10 +176,10 @@ class Pipeline:
         """The samples as ``plan`` says, which was made for them; they are not checked again."""
         for one in plan:
             if len(one.rows) == len(samples):
-                samples = one.operation.apply(samples, one.parameters)
+                samples = one.apply(samples)
             else:
                 rows = torch.from_numpy(one.rows)
-                samples = samples.with_rows(rows, one.operation.apply(samples.take(rows), one.parameters))
+                samples = samples.with_rows(rows, one.apply(samples.take(rows)))
         return self._without_hidden(samples)
 
     def _without_hidden(self, samples: Samples) -> Samples:

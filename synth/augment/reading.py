@@ -17,6 +17,8 @@ sample:
     count: 2
   - sequence: [grey, gaussian_noise]
     probability: 0.1
+  - sequence: [hue]
+    within: objects               # or background, or {classes: [1, 2], share: 0.5}: what else stays
 batch: [cutmix]                   # then each with a partner of the data set: operations that need one
 """
 
@@ -35,6 +37,7 @@ from synth.augment.box_policy import BoxFilter
 from synth.augment.models import with_models
 from synth.augment.operation import MixingOperation, Operation, SampleOperation
 from synth.augment.presets import PRESETS
+from synth.augment.region import Region
 from synth.augment.rules import check
 from synth.augment.search import searchable
 from synth.augment.specification import KINDS, Group, Kind, Specification, Step
@@ -170,7 +173,7 @@ def _operation(value: Mapping[str, Any], where: str) -> Operation:
 
 
 def _group(kind: Kind, value: Mapping[str, Any], where: str, depth: int) -> Group:
-    known = (kind, "id", "probability", *(("count",) if kind == "some_of" else ()))
+    known = (kind, "id", "probability", "within", *(("count",) if kind == "some_of" else ()))
     for name in value:
         if name not in known:
             raise ConfigError(f"{where}: {kind} has no key {name!r}{closest(str(name), known)}.")
@@ -188,7 +191,27 @@ def _group(kind: Kind, value: Mapping[str, Any], where: str, depth: int) -> Grou
         _number(value.get("probability", 1.0), f"{where}: probability"),
         inner,
         _count(value.get("count", 1), len(inner), where),
+        _region(value["within"], where) if "within" in value else None,
     )
+
+
+def _region(value: Any, where: str) -> Region:
+    if value == "background":
+        return Region(background=True)
+    if value == "objects":
+        return Region()
+    if not isinstance(value, Mapping) or not set(value) <= {"classes", "share"}:
+        raise ConfigError(
+            f"{where}: within is objects, background, or {{classes: [1, 2], share: 0.5}} of the objects, not "
+            f"{value!r}."
+        )
+    classes = value.get("classes")
+    if classes is not None and not (
+        isinstance(classes, list) and classes and all(type(number) is int for number in classes)
+    ):
+        raise ConfigError(f"{where}: classes of objects are a list of their numbers, not {classes!r}.")
+    share = _number(value.get("share", 1.0), f"{where}: share")
+    return Region(classes=None if classes is None else tuple(classes), share=share)
 
 
 def _count(value: Any, most: int, where: str) -> tuple[int, int]:

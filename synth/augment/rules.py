@@ -8,10 +8,11 @@ from synth.text import some
 
 
 def check(found: Specification) -> None:
-    """Raises ConfigError for ids used twice, flips of chiral classes, and sizes that change for some only."""
+    """Raises ConfigError for what the functions below find, each of one kind."""
     _ids(found)
     _flips(found)
     _sizes(found.sample, inside=None)
+    _regions(found)
 
 
 def _ids(found: Specification) -> None:
@@ -45,3 +46,20 @@ def _sizes(steps: tuple[Step, ...], inside: Group | None) -> None:
                 f"{step.id} may change the size of images, so it must be applied to all: give it "
                 "probability 1, outside of one_of, some_of and groups with a probability."
             )
+
+
+def _regions(found: Specification) -> None:
+    for group in walk(found.sample):
+        if not isinstance(group, Group) or group.within is None:
+            continue
+        for step in walk(group.steps):
+            if isinstance(step, Group):
+                if step.within is not None:
+                    raise ConfigError(f"{step.id} lies in {group.id}: only one of them may have 'within'.")
+            elif "objects" in step.needs:
+                raise ConfigError(f"{step.id} takes objects itself: put it outside of the group {group.id}.")
+            elif step.geometry != "none" or not step.carries >= {"boxes", "masks"}:
+                raise ConfigError(
+                    f"{step.id} does more than change pixels where they are, so it cannot be done 'within' a "
+                    "part of an image. Put it outside of that group."
+                )

@@ -102,12 +102,30 @@ def _group(kind: Kind) -> dict[str, Any]:
         "id": {"type": "string", "minLength": 1, "description": "By default made of the ids in it."},
         "probability": _share(1.0, "Share of the samples that it is applied to."),
     }
+    fields["within"] = _within()
     if kind == "some_of":
         number = {"type": "integer", "minimum": 0}
         pair = {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
         about = "How many; or the least and the most."
         fields["count"] = {"anyOf": [number, pair, _SEARCH], "default": 1, "description": about}
     return {"type": "object", "properties": fields, "required": [kind], "additionalProperties": False}
+
+
+def _within() -> dict[str, Any]:
+    numbers = {"type": "array", "items": {"type": "integer"}, "minItems": 1}
+    about = "Of the objects, each chosen by key."
+    chosen = {
+        "type": "object",
+        "properties": {
+            "classes": {"anyOf": [numbers, {"type": "null"}, _SEARCH], "description": "Of the objects."},
+            "share": _share(1.0, about),
+        },
+        "additionalProperties": False,
+    }
+    return {
+        "anyOf": [{"enum": ["objects", "background"]}, chosen, _SEARCH],
+        "description": "Where alone the steps show: in objects, all or some, or in the background.",
+    }
 
 
 def _steps(items: str, about: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from synth.augment.box_policy import BoxFilter
 from synth.augment.operation import ALL, MixingOperation, Operation, SampleOperation, Target
+from synth.augment.region import Region
 
 Kind = Literal["one_of", "some_of", "sequence"]
 KINDS: tuple[Kind, ...] = ("one_of", "some_of", "sequence")
@@ -26,6 +27,8 @@ class Group:
     steps: tuple[Step, ...]
     count: tuple[int, int] = (1, 1)
     """Least and most of ``some_of``."""
+    within: Region | None = None
+    """Where alone its steps show."""
 
 
 Step = SampleOperation | Group
@@ -74,6 +77,25 @@ class Specification:
             wrong = {**dict.fromkeys(ALL - step.carries, step.id), **wrong}
         return wrong
 
+    @cached_property
+    def on_objects(self) -> str | None:
+        """The id of the first operation that takes objects by their pixels, or is done within such."""
+        for step in (*self.operations(), *self.batch):
+            if "objects" in step.needs or step.id in self.regions:
+                return step.id
+        return None
+
+    @cached_property
+    def regions(self) -> dict[str, Region]:
+        """By the id of an operation, where alone it shows."""
+        return {
+            step.id: group.within
+            for group in walk(self.sample)
+            if isinstance(group, Group) and group.within is not None
+            for step in walk(group.steps)
+            if isinstance(step, SampleOperation)
+        }
+
     def operations(self) -> Iterator[SampleOperation]:
         """All operations of ``sample`` in order, those within groups too."""
         for step in walk(self.sample):
@@ -94,4 +116,7 @@ def _plain(step: Operation | Group) -> dict[str, Any]:
         return {"operation": f"{step.name}@{step.version}", **step.model_dump(mode="json")}
     plain: dict[str, Any] = {"id": step.id, "probability": step.probability}
     plain[step.kind] = [_plain(inner) for inner in step.steps]
-    return {**plain, "count": list(step.count)} if step.kind == "some_of" else plain
+    if step.kind == "some_of":
+        plain["count"] = list(step.count)
+    # Left out where there is none, so that digests of before stay.
+    return plain if step.within is None else {**plain, "within": step.within.plain()}

@@ -20,6 +20,7 @@ _MIXING = "synth.augment.operations.mixing"
 _SAFE_CROP = "synth.augment.operations.safe_crop"
 _MOSAIC = "synth.augment.operations.mosaic"
 _GENERATIVE = "synth.augment.operations.generative"
+_OBJECTS = "synth.augment.operations.objects"
 _POLICIES = "synth.augment.operations.policies"
 
 OPERATIONS: dict[str, str] = {
@@ -66,6 +67,8 @@ OPERATIONS: dict[str, str] = {
     "translate_domain@1": f"{_GENERATIVE}:TranslateDomain",
     "style@1": f"{_GENERATIVE}:Style",
     "interpolate@1": "synth.augment.operations.latent:Interpolate",
+    "copy_paste@1": f"{_OBJECTS}:CopyPaste",
+    "mask_dropout@1": f"{_OBJECTS}:MaskDropout",
     "autoaugment@1": f"{_POLICIES}:AutoAugment",
     "randaugment@1": f"{_POLICIES}:RandAugment",
     "trivial_augment_wide@1": f"{_POLICIES}:TrivialAugmentWide",

@@ -78,6 +78,7 @@ class Cutmix(MixingOperation):
 
 
 def shared(own: Tensor | None, other: Tensor | None, weight: Tensor) -> Tensor | None:
+    """float32 [n, K]: ``weight`` [n] or [n, 1, 1, 1] of one's own shares, and the rest of the other's."""
     if own is None or other is None:
         return None
     share = weight.reshape(-1, 1).to(own.device)

@@ -1,0 +1,143 @@
+"""Operations on objects by their pixels: pasted into other images, or erased."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from synth.augment.box_policy import tight
+from synth.augment.boxes import Boxes
+from synth.augment.distributions import Distribution, Within
+from synth.augment.kernels.noise import halves
+from synth.augment.keys import noise_key
+from synth.augment.objects import BACKGROUND, objects_of
+from synth.augment.operation import (
+    LabelEffect,
+    Meta,
+    MixingOperation,
+    Need,
+    Operation,
+    Parameters,
+    SampleOperation,
+    Target,
+)
+from synth.augment.operations.mixing import shared
+from synth.augment.samples import Samples
+
+_SHARE = Within(0, 1)
+Classes = Annotated[tuple[int, ...], Field(min_length=1)]
+
+
+class _OnObjects(Operation):
+    extra_words: ClassVar[int] = 2
+    share: Annotated[Distribution, _SHARE] = Field(
+        _SHARE.read(0.5), description="Of the objects; each is chosen or not by itself."
+    )
+    classes: Classes | None = Field(None, description="Only objects of these, by number.")
+
+    def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
+        return {**found, "key": noise_key(words)}
+
+
+class CopyPaste(_OnObjects, MixingOperation):
+    """Objects of the partner, at least one, in the same place (Ghiasi et al., arXiv 2012.07177).
+
+    Boxes that they cover become those of what is still seen. Masks of classes go with the pixels; where these
+    are all that is known, all pixels of a class are one object. Labels are shared by the area pasted.
+    """
+
+    name: ClassVar[str] = "copy_paste"
+    targets: ClassVar[frozenset[Target]] = frozenset({"image", "boxes", "masks", "label"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"partner", "objects"})
+
+    def mix(self, samples: Samples, partners: Sequence[Samples], parameters: Parameters) -> Samples:
+        (other,) = partners
+        objects = objects_of(other)
+        chosen = objects.chosen(parameters["key"], parameters["share"], self.classes, least=1)
+        pasted = objects.shown(chosen, len(samples))
+        boxes, masks = samples.boxes, samples.masks
+        if boxes is not None and other.boxes is not None and objects.boxes is not None:
+            boxes = Boxes.concatenate([_covered(boxes, pasted), other.boxes.select(objects.boxes[chosen])])
+        if masks is not None and other.masks is not None:
+            masks = torch.where(pasted, other.masks, masks)
+        area = pasted.sum((1, 2)).to(torch.float32) / pasted[0].numel()
+        return replace(
+            samples,
+            images=torch.where(pasted[:, None], other.images, samples.images),
+            labels=shared(samples.labels, other.labels, 1 - area),
+            boxes=boxes,
+            masks=masks,
+        )
+
+
+class MaskDropout(_OnObjects, SampleOperation):
+    """Objects erased, with their boxes and their pixels in masks.
+
+    Pixels that belong to another object as well stay. Images with a class of their own are refused, since it
+    may be that of what was erased.
+    """
+
+    name: ClassVar[str] = "mask_dropout"
+    targets: ClassVar[frozenset[Target]] = frozenset({"image", "boxes", "masks"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"objects"})
+    label_effect: ClassVar[LabelEffect] = "drop"
+    extra_words: ClassVar[int] = 4
+    fill: Annotated[int, Field(ge=0, le=255)] | Literal["mean", "noise"] = Field(
+        "mean", description="A value of 0 to 255, the mean of the rest of the image, or noise."
+    )
+    mask_fill: int = Field(BACKGROUND, ge=0, description="The class of erased pixels in masks.")
+
+    def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
+        return {**super().refine(found, words[:, :2], meta), "noise": noise_key(words[:, 2:])}
+
+    def apply(self, samples: Samples, parameters: Parameters) -> Samples:
+        objects = objects_of(samples)
+        chosen = objects.chosen(parameters["key"], parameters["share"], self.classes)
+        hole = objects.shown(chosen, len(samples)) & ~objects.shown(~chosen, len(samples))
+        boxes = samples.boxes
+        if boxes is not None and objects.boxes is not None:
+            keep = torch.ones(len(boxes), dtype=torch.bool)
+            keep[objects.boxes[chosen]] = False
+            boxes = boxes.select(keep)
+        return replace(
+            samples,
+            images=torch.where(
+                hole[:, None], self._filling(samples.images, hole, parameters), samples.images
+            ),
+            boxes=boxes,
+            masks=None if samples.masks is None else samples.masks.masked_fill(hole, self.mask_fill),
+        )
+
+    def _filling(self, images: Tensor, hole: Tensor, parameters: Parameters) -> Tensor:
+        """uint8, as ``images`` [n, C, H, W] or to be spread over it."""
+        if self.fill == "noise":
+            field = halves(parameters["noise"], images[0].numel()) >> 8
+            return torch.from_numpy(field.astype(np.uint8)).reshape(images.shape).to(images.device)
+        if self.fill == "mean":
+            rest = ~hole[:, None]
+            rest = rest | ~rest.any(-1, keepdim=True).any(-2, keepdim=True)  # all, where nothing is left
+            count = rest.sum((2, 3), keepdim=True)
+            total = (images.long() * rest).sum((2, 3), keepdim=True)
+            return ((total + count // 2) // count).to(torch.uint8)
+        return images.new_full((1, 1, 1, 1), self.fill)
+
+
+def _covered(boxes: Boxes, pasted: Tensor) -> Boxes:
+    """The boxes of what is still seen of objects under ``pasted``, bool [N, H, W]."""
+    if boxes.masks is None or not len(boxes):
+        return boxes
+    left = boxes.masks & ~pasted[boxes.rows]
+    before, after = boxes.masks.sum((1, 2)), left.sum((1, 2))
+    seen = torch.ones(len(boxes)) if boxes.visible is None else boxes.visible
+    return replace(
+        boxes,
+        corners=torch.where((after < before)[:, None], tight(left), boxes.corners),
+        visible=seen * torch.where(before > 0, after / before.clamp(min=1), 1.0),
+        masks=left,
+    )

@@ -42,7 +42,8 @@ class Batch:
 
     Attributes:
         images: uint8 [N, C, H, W], values 0 to 255; C is 1 (grey) or 3 (RGB).
-        labels: int64 [N], class numbers; None where the generator has no classes.
+        labels: int64 [N], class numbers; float32 [N, K], shares, of samples that were mixed; None where there
+            are no classes.
         index: int64 [N]; with ``seed`` the key of each sample.
         seed: the seed of all samples in the batch.
         fingerprint: what made them.
@@ -80,8 +81,8 @@ class Batch:
         return replace(self, images=images, labels=labels, index=self.index[rows], sources=sources)
 
     def label_name(self, row: int) -> str | None:
-        """Class name of one sample, or None where there are no classes."""
-        if self.labels is None or self.classes is None:
+        """Class name of one sample, or None where there are no classes, or shares of several."""
+        if self.labels is None or self.classes is None or self.labels.ndim == 2:
             return None
         return self.classes[int(self.labels[row])]
 

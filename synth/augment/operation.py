@@ -7,6 +7,7 @@ treat each row by itself, so that a batch and its samples one by one give the sa
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -97,6 +98,10 @@ class Operation(BaseModel):
     def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width after it; raises ConfigError where it cannot be applied to images of that size."""
         return size
+
+    def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of the largest image on the way to the result, which takes memory as well."""
+        return max(size, self.output_size(size), key=math.prod)
 
 
 class SampleOperation(Operation):

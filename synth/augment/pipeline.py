@@ -50,13 +50,14 @@ class Pipeline:
     specification: Specification
     seed: int = 0
     _wanted: dict[str, int] = field(init=False, repr=False, compare=False)
-    _least: int = field(init=False, repr=False, compare=False)
+    bucket: int = field(init=False, repr=False, compare=False)
+    """Images that are worked on at once at least: what gives fewer at a time wastes work."""
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
         object.__setattr__(self, "_wanted", words_wanted(self.specification.sample))
         models = any("model" in step.needs for step in self.specification.operations())
-        object.__setattr__(self, "_least", _BUCKET if models else 1)
+        object.__setattr__(self, "bucket", _BUCKET if models else 1)
 
     @staticmethod
     def read(
@@ -117,7 +118,7 @@ class Pipeline:
 
     def _sampled(self, samples: Samples, epoch: int) -> Samples:
         samples = checked(samples)
-        step = max(self._least, _CHUNK // samples.images[0].numel())
+        step = max(self.bucket, _CHUNK // samples.images[0].numel())
         if len(samples) <= step:
             return self.apply(samples, self.plan(samples, epoch))
         plans = (samples.part(slice(at, at + step)) for at in range(0, len(samples), step))

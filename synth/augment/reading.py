@@ -29,7 +29,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from synth.artifacts import Store
@@ -42,6 +41,7 @@ from synth.augment.rules import check
 from synth.augment.search import searchable
 from synth.augment.specification import KINDS, Group, Kind, Specification, Step
 from synth.augment.table import OPERATIONS, full_name, operation_type
+from synth.augment.text import read_text
 from synth.errors import ConfigError
 from synth.text import closest, some
 
@@ -96,11 +96,11 @@ def read_specification(
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text())
+        content = read_text(path.read_text(), str(path))
     except OSError as error:
         presets = f" There are the presets {', '.join(PRESETS)}."
         raise ConfigError(f"Cannot read the pipeline {path}: {error.strerror}.{presets}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is neither YAML nor JSON: {error}.") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold a pipeline: a mapping with 'sample', a list of operations.")

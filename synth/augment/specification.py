@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -101,6 +102,17 @@ class Specification:
         for step in walk(self.sample):
             if isinstance(step, SampleOperation):
                 yield step
+
+    def sizes(self, size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Height and width after it, and of the largest image on the way.
+
+        Raises ConfigError where a crop does not fit.
+        """
+        largest = size
+        for step in (*self.operations(), *self.batch):
+            largest = max(largest, step.working_size(size), key=math.prod)
+            size = step.output_size(size)
+        return size, largest
 
 
 def walk(steps: tuple[Step, ...]) -> Iterator[Step]:

@@ -54,7 +54,7 @@ def npz_columns(batch: Batch) -> dict[str, np.ndarray]:
     """The arrays that grow with the samples.
 
     images   uint8 [N, H, W, C]
-    labels   int64 [N]; only where there are classes
+    labels   int64 [N], or float32 [N, K] of shares; only where there are classes
     index    int64 [N]
     sources  text [N], content hashes; only where the images were made from others
     """

@@ -22,11 +22,12 @@ def sample_key(index: int) -> str:
 def sample_records(batch: Batch) -> list[dict[str, Any]]:
     """All that is recorded of each sample, ready for JSON, the same in every format.
 
-    ``label`` (number) and ``label_name`` are None for a generator without classes. ``source_id``, the content
-    hash of the image that a translation was made from, is there where it is known.
+    ``label`` (number) and ``label_name`` are None for a generator without classes, and of a sample that has
+    shares of several; these are ``shares`` then, one for each class. ``source_id``, the content hash of the
+    image that a translation was made from, is there where it is known.
     """
     parameters = dict(batch.parameters or {})
-    records = [
+    records: list[dict[str, Any]] = [
         {
             "synthetic": True,
             "model": batch.fingerprint.model,
@@ -41,6 +42,8 @@ def sample_records(batch: Batch) -> list[dict[str, Any]]:
     ]
     for record, source in zip(records, batch.sources or (), strict=False):
         record["source_id"] = source
+    for record, shares in zip(records, _shares(batch), strict=False):
+        record["shares"] = shares
     return records
 
 
@@ -70,6 +73,8 @@ def png_texts(batch: Batch) -> list[dict[str, str]]:
         if label is not None:
             text["synth:label"] = name or str(label)
         texts.append(text)
+    for text, shares in zip(texts, _shares(batch), strict=False):
+        text["synth:shares"] = json.dumps(shares)
     return texts
 
 
@@ -77,10 +82,13 @@ def reproduce_commands(batch: Batch) -> list[str]:
     """For each sample the command line that makes it again, quoted for a POSIX shell.
 
     A translation takes its image as well: ``SOURCE`` stands for a folder with that image alone. So does an
-    augmentation; ``PIPELINE`` is its specification, which the manifest holds, and all copies are made.
+    augmentation; ``PIPELINE`` is its specification, which the manifest holds, and all copies are made. What a
+    server augmented it is asked for again: for one epoch, with ids of the client's, with partners.
     """
     fingerprint = batch.fingerprint
     if fingerprint.model.startswith(PIPELINE):
+        if "epoch" in (batch.parameters or {}):
+            return _requests(batch)
         what = ["augment", "PIPELINE", "--data", "SOURCE", "--seed", str(batch.seed)]
         copies = str((batch.parameters or {})["copies"])
         return [shlex.join(["synth", *what, "--copies", copies, "--out", "DIR"])] * len(batch)
@@ -106,10 +114,28 @@ def reproduce_commands(batch: Batch) -> list[str]:
     return commands
 
 
+def _requests(batch: Batch) -> list[str]:
+    epoch = (batch.parameters or {})["epoch"]
+    head = ["curl", "SERVER/v1/images/augmentations", "-F", "pipeline=<PIPELINE"]
+    fixed = ["-F", f"seed={batch.seed}", "-F", f"epoch={epoch}"]
+    return [
+        shlex.join([*head, *fixed, "-F", "images=@SOURCE", "-F", f"ids={json.dumps([source])}"])
+        for source in batch.sources or [""] * len(batch)
+    ]
+
+
+def _shares(batch: Batch) -> list[list[float]]:
+    """Of each sample, one for each class; none where labels are class numbers."""
+    if batch.labels is None or batch.labels.ndim == 1:
+        return []
+    shares: list[list[float]] = batch.labels.tolist()
+    return shares
+
+
 def _rows(batch: Batch) -> list[tuple[int, int | None, str | None]]:
     """Index, label and label name of each sample, read from the tensors at once."""
     indexes = batch.index.tolist()
-    if batch.labels is None:
+    if batch.labels is None or batch.labels.ndim == 2:
         return [(index, None, None) for index in indexes]
     classes = batch.classes
     return [

@@ -17,10 +17,17 @@ class GeneratedImage(BaseModel):
     label_name: str | None
 
 
-class GenerationAnswer(BaseModel):
-    """The images with all that is needed to make them again."""
+class AugmentedImage(GeneratedImage):
+    """One image, and what decided it besides seed and pipeline."""
 
-    model: str = Field(description="NAME@VERSION.", examples=["fashion@3"])
+    source_id: str = Field(description="Of the image that was sent.")
+    epoch: int
+    shares: list[float] | None = Field(
+        default=None, description="Of each class, where the pipeline mixed; left out elsewhere."
+    )
+
+
+class _ImageAnswer(BaseModel):
     digest: str
     seed: int
     start: int
@@ -31,4 +38,17 @@ class GenerationAnswer(BaseModel):
     parameters: dict[str, float | str] = Field(description="Sampling parameters in use, defaults filled in.")
     fingerprint: dict[str, str] = Field(description="All else that decides the pixels.")
     synthetic: Literal[True]
+
+
+class GenerationAnswer(_ImageAnswer):
+    """The images with all that is needed to make them again."""
+
+    model: str = Field(description="NAME@VERSION.", examples=["fashion@3"])
     data: list[GeneratedImage]
+
+
+class AugmentationAnswer(_ImageAnswer):
+    """The images with all that is needed to make them again."""
+
+    model: str = Field(description="pipeline:, and the beginning of its digest.")
+    data: list[AugmentedImage]

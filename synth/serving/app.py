@@ -13,12 +13,14 @@ import synth
 from synth.artifacts import Store
 from synth.sampling import Sampler, resolve_device, resolve_precision
 from synth.serving import (
+    augmentations,
     datasets,
     generations,
     health,
     job_events,
     jobs,
     models,
+    pipelines_api,
     reports,
     scrape,
     stream,
@@ -27,7 +29,8 @@ from synth.serving import (
 )
 from synth.serving.access_log import AccessLog
 from synth.serving.admission import AdmissionMiddleware
-from synth.serving.answers import GenerationAnswer
+from synth.serving.answers import AugmentationAnswer, GenerationAnswer
+from synth.serving.augment_threads import Augmenter
 from synth.serving.body_limit import BodyLimitMiddleware
 from synth.serving.crew import Crew
 from synth.serving.decoding import Decoder
@@ -39,6 +42,7 @@ from synth.serving.job_views import body_types
 from synth.serving.loader import OpenGenerator
 from synth.serving.memory import Memory
 from synth.serving.observation import ObservationMiddleware
+from synth.serving.pipelines import Pipelines, read_folder
 from synth.serving.problems import Problem, install_problem_handlers
 from synth.serving.rates import Rates
 from synth.serving.registry import Registry
@@ -78,8 +82,9 @@ def create_app(
     threads = device_threads(device) if crew is None else crew.count
     engine = Engine(queue_limit=settings.queue_limit, threads=threads, telemetry=telemetry)
     open_generator = open_generator or (_sampler_opener(settings, device) if crew is None else crew.open)
+    store = Store(settings.store)
     registry = Registry(
-        Store(settings.store),
+        store,
         telemetry.metrics.counting_loads(open_generator),
         engine.call,
         max_bytes=settings.max_model_bytes or default_model_bytes(device),
@@ -99,6 +104,7 @@ def create_app(
             await asyncio.to_thread(crew.end)
         await registry.stop()
         decoder.close()
+        augmenter.close()
         queue.database.close()
         await telemetry.shut_down()
 
@@ -116,23 +122,35 @@ def create_app(
         image_pixels=settings.max_image_pixels, upload_pixels=settings.max_upload_pixels, memory=memory
     )
     queue = settings.queue()
+    augmenter = Augmenter(memory, telemetry.metrics, limit=settings.queue_limit)
+    pipelines = Pipelines(store, read_folder(settings.pipelines, store))
     services = app.state.services = Services(
-        settings, registry, engine, memory, rates, telemetry, decoder, queue
+        settings, registry, engine, memory, rates, telemetry, decoder, queue, pipelines, augmenter
     )
     if settings.drift_share > 0.0:
         telemetry.drift = DriftMonitor(registry.find, share=settings.drift_share)
     scrape.watch(telemetry.metrics, services)
     # Routes are tried in this order.
     made = (jobs, job_events, datasets, reports)
-    routed = (generations, translations, stream, welcome, health, scrape, models, *made)
+    images = (generations, translations, augmentations, stream)
+    routed = (*images, pipelines_api, welcome, health, scrape, models, *made)
     for module in routed:
         app.include_router(module.router)
     install_problem_handlers(app)
-    describe(app, Problem, GenerationAnswer, GenerationRequest, *body_types(), public=PROBES, free=UNCOUNTED)
+    describe(
+        app,
+        Problem,
+        GenerationAnswer,
+        AugmentationAnswer,
+        GenerationRequest,
+        *body_types(),
+        public=PROBES,
+        free=UNCOUNTED,
+    )
     app.add_middleware(
         BodyLimitMiddleware,
         limit=settings.max_body_bytes,
-        paths={translations.PATH: settings.max_upload_bytes},
+        paths=dict.fromkeys((translations.PATH, augmentations.PATH), settings.max_upload_bytes),
     )
     image_paths = [f"/v1/images/{kind}" for kind in ("generations", "translations")] + ["/v1/stream"]
     app.add_middleware(AdmissionMiddleware, engine=engine, settings=settings, paths=image_paths)

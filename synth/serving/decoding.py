@@ -228,7 +228,9 @@ def _misfit(image: ImageInfo, height: int, width: int) -> UnreadableError:
 
 def _in_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
     """uint8 [1 or C, H, W] as [channels, H, W] in order: grey is repeated where colour is wanted."""
-    return np.ascontiguousarray(np.broadcast_to(pixels, (channels, *pixels.shape[1:])))
+    if len(pixels) != channels:
+        pixels = np.broadcast_to(pixels, (channels, *pixels.shape[1:]))
+    return np.ascontiguousarray(pixels)
 
 
 def _unusable(failures: dict[int, str], field: str) -> RequestValidationError:

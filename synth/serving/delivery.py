@@ -38,44 +38,23 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-class Delivery(Response):
+class Answer(Response):
     """Images for one client. Its memory is held until the body is sent or the client has gone.
 
-    When called, it raises NotFoundError, UsageError, OverloadError, RateError, DeadlineError, or what loading
-    and computing raise, before anything is sent. What goes wrong later ends the connection in the middle of
-    the body, which clients can tell from its end.
+    When called, it raises what ``_deliver`` raises before anything is sent. What goes wrong later ends the
+    connection in the middle of the body, which clients can tell from its end.
     """
 
-    def __init__(self, services: Services, order: Order, form: Form, *, deadline: float) -> None:
+    def __init__(self, services: Services, form: Form, *, deadline: float) -> None:
         """``deadline``: by the event loop's clock; until then the images are to be made."""
         super().__init__()
-        self._services, self._order, self._form, self._deadline = services, order, form, deadline
+        self._services, self._form, self._deadline = services, form, deadline
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await unless_gone(receive, self._deliver(scope, send))
 
     async def _deliver(self, scope: Scope, send: Send) -> None:
-        services, order = self._services, self._order
-        with ExitStack() as held, ExitStack() as lent:
-            lease = lent.enter_context(await services.registry.lease(order.model))
-            # Once more with its own cost when it is planned; most of what has to be refused need not be.
-            services.engine.check(self._deadline)
-            shape = None if order.images is None else tuple(order.images.shape[1:])
-            size = memory_of(order.count, lease.artifact, self._form, services.settings, shape)
-            reserved = held.enter_context(services.memory.reserve(size))
-            work, whole = await order.plan(lease.sampler)
-            ticket = held.enter_context(
-                services.engine.accept(
-                    lease.sampler,
-                    work,
-                    client=turn_of(scope),
-                    deadline=self._deadline,
-                    release=lent.pop_all().close,
-                )
-            )
-            del lease, work
-            services.rates.take_images(scope, order.count)
-            await self._send(scope, send, whole, whole_of(ticket, whole), reserved, size)
+        raise NotImplementedError
 
     async def _send(
         self,
@@ -104,6 +83,42 @@ class Delivery(Response):
     def _check_deadline(self) -> None:
         if asyncio.get_running_loop().time() > self._deadline:
             raise DeadlineError("The deadline passed before the answer was ready.")
+
+
+class Delivery(Answer):
+    """An order's images, made by a model.
+
+    When called, it raises NotFoundError, UsageError, OverloadError, RateError, DeadlineError, or what loading
+    and computing raise, before anything is sent.
+    """
+
+    def __init__(self, services: Services, order: Order, form: Form, *, deadline: float) -> None:
+        """See ``Answer``."""
+        super().__init__(services, form, deadline=deadline)
+        self._order = order
+
+    async def _deliver(self, scope: Scope, send: Send) -> None:
+        services, order = self._services, self._order
+        with ExitStack() as held, ExitStack() as lent:
+            lease = lent.enter_context(await services.registry.lease(order.model))
+            # Once more with its own cost when it is planned; most of what has to be refused need not be.
+            services.engine.check(self._deadline)
+            shape = None if order.images is None else tuple(order.images.shape[1:])
+            size = memory_of(order.count, lease.artifact, self._form, services.settings, shape)
+            reserved = held.enter_context(services.memory.reserve(size))
+            work, whole = await order.plan(lease.sampler)
+            ticket = held.enter_context(
+                services.engine.accept(
+                    lease.sampler,
+                    work,
+                    client=turn_of(scope),
+                    deadline=self._deadline,
+                    release=lent.pop_all().close,
+                )
+            )
+            del lease, work
+            services.rates.take_images(scope, order.count)
+            await self._send(scope, send, whole, whole_of(ticket, whole), reserved, size)
 
 
 def _nothing() -> None: ...

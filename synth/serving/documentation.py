@@ -26,6 +26,7 @@ COMMON_HEADERS = {
 _TAGS = {
     "images": "Images, made or changed on demand.",
     "models": "What can be asked for.",
+    "pipelines": "What images can be changed by.",
     "jobs": "Long work that goes on without its client, and what it has made.",
     "health": "For probes and monitoring.",
 }
@@ -156,3 +157,20 @@ IMAGE_HEADERS = {
     "X-Synth-Fingerprint": header("JSON: all else that decides the pixels."),
 }
 """Of every answer with images."""
+
+AUGMENTATION_HEADERS = {
+    **IMAGE_HEADERS,
+    "X-Synth-Model": header("pipeline:, and the beginning of its digest."),
+    "X-Synth-Digest": header("Digest of the pipeline, which will do for it in further requests."),
+    "X-Synth-Seed": header(
+        "Seed of all images; with the epoch and an image's id it decides what becomes of it."
+    ),
+    "X-Synth-Start": header("0: the index of an image is its place in the answer."),
+    "X-Synth-Epoch": header("Of the first copy; those of the others follow.", "integer"),
+    "X-Synth-Labels": header(
+        "Class number of each image, separated by commas; shares of classes are separated by spaces. Left "
+        "out "
+        "without labels, and, except for raw pixels, beyond 4,096 characters."
+    ),
+}
+"""Of every answer with augmented images."""

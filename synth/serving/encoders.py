@@ -19,6 +19,10 @@ _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 """Of all members, so that equal contents are equal files."""
 
 
+_TOLD = ("seed", "index", "label", "label_name", "shares", "source_id")
+"""What JSON has of each record; all else is the same for all images."""
+
+
 class Encoder(Protocol):
     """One answer on its way: ``head``, then ``part`` of each batch in order, then ``tail``."""
 
@@ -159,7 +163,9 @@ class JsonEncoder(_Plain):
         items = []
         files = encode_batch(batch.numpy(), png_texts(batch))
         for file, record in zip(files, sample_records(batch), strict=True):
-            own = {key: record[key] for key in ("seed", "index", "label", "label_name")}
+            own = {key: record[key] for key in _TOLD if key in record}
+            if "epoch" in record["parameters"]:
+                own["epoch"] = record["parameters"]["epoch"]
             items.append(json.dumps({"b64_png": base64.b64encode(file).decode(), **own}))
         text, self._before = self._before + ", ".join(items), ", "
         return text.encode()

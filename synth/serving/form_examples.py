@@ -56,11 +56,16 @@ REQUESTS: dict[str, Any] = {
 """Examples of requests for images, one at least for each form."""
 
 
-def form_content(json_schema: dict[str, Any]) -> dict[str, Any]:
-    """``content`` of an answer that comes in any form; ``json_schema`` is that of JSON."""
+def form_content(json_schema: dict[str, Any], *, example: bool = True) -> dict[str, Any]:
+    """``content`` of an answer that comes in any form; ``json_schema`` is that of JSON.
+
+    ``example``: whether it is what a model has made.
+    """
     content: dict[str, Any] = {
         FORMS[name].media_type: {"schema": {"type": "string", "format": "binary", "description": about}}
         for name, about in _ABOUT.items()
     }
-    example = _JSON.model_dump(mode="json")
-    return {"application/json": {"schema": json_schema, "example": example}, **content}
+    told: dict[str, Any] = {"schema": json_schema}
+    if example:
+        told["example"] = _JSON.model_dump(mode="json")
+    return {"application/json": told, **content}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from synth.batch import Batch, Fingerprint
+from synth.errors import UsageError
 from synth.serving.encoders import (
     Encoder,
     JsonEncoder,
@@ -22,6 +23,8 @@ _BYTES_BESIDE_PIXELS = 8192
 """Of memory for each image: its texts, records and headers, in all the copies that are made of them."""
 _LONGEST_LABELS = 4096
 """Characters: many clients and proxies refuse headers of 8 KB, so that long lists are left to the bodies."""
+_LONGEST_HEADER = 60_000
+"""Characters: what the client of Python's standard library reads of one header, and then some."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def answer_headers(batch: Batch, form: Form) -> dict[str, str]:
     """``X-Synth-*``: what is made, of what shape, and how to make it again; no pixels are looked at.
 
     ``X-Synth-Labels`` is left out without classes, and where it would be longer than 4,096 characters
-    unless the body does not tell the labels.
+    unless the body does not tell the labels. Raises UsageError where no body and no header can.
     """
     count, channels, height, width = batch.images.shape
     headers = {
@@ -62,10 +65,21 @@ def answer_headers(batch: Batch, form: Form) -> dict[str, str]:
         "X-Synth-Fingerprint": _as_json(batch.fingerprint),
     }
     if batch.labels is not None:
-        labels = ",".join(str(label) for label in batch.labels.tolist())
+        labels = ",".join(map(_label, batch.labels.tolist()))
+        if len(labels) > _LONGEST_HEADER and not form.labels_in_body:
+            raise UsageError(
+                f"The labels take {len(labels):,} characters, and the format {form.name} has only a header "
+                "for them: ask for npz, or for fewer images."
+            )
         if len(labels) <= _LONGEST_LABELS or not form.labels_in_body:
             headers["X-Synth-Labels"] = labels
+    if "epoch" in (batch.parameters or {}):
+        headers["X-Synth-Epoch"] = str((batch.parameters or {})["epoch"])
     return headers
+
+
+def _label(label: int | list[float]) -> str:
+    return str(label) if isinstance(label, int) else " ".join(f"{share:.9g}" for share in label)
 
 
 @lru_cache(maxsize=256)

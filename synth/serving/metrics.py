@@ -80,6 +80,15 @@ class Metrics:
             buckets=_SECONDS,
             registry=own,
         )
+        self._augmented = Counter(
+            "synth_augmented_images", "Images that pipelines have changed.", registry=own
+        )
+        self._augmenting = Histogram(
+            "synth_augment_seconds",
+            "Augmentation of some images of a request on one thread.",
+            buckets=_SECONDS,
+            registry=own,
+        )
         self._loads = Histogram(
             "synth_model_load_seconds",
             "Loading and warming up a model.",
@@ -115,6 +124,11 @@ class Metrics:
     def encoded(self, form: str, seconds: float) -> None:
         """An answer was encoded."""
         self._encodings.labels(form).observe(seconds)
+
+    def augmented(self, samples: int, seconds: float) -> None:
+        """Images were changed by a pipeline."""
+        self._augmented.inc(samples)
+        self._augmenting.observe(seconds)
 
     def counting_loads(self, load: Callable[P, T]) -> Callable[P, T]:
         """``load``, with its calls timed and its failures counted."""

@@ -98,13 +98,18 @@ def memory_of(
     return count * form.memory(each)
 
 
-def memory_of_all(sizes: Sequence[int], form: Form, settings: ServerSettings) -> int:
+def memory_of_all(
+    sizes: Sequence[int],
+    form: Form,
+    settings: ServerSettings,
+    remedy: str = "Send fewer at a time, going on with start, or smaller ones.",
+) -> int:
     """``memory_of`` for images of several sizes, in raw bytes each."""
     raw, needed = sum(sizes), sum(map(form.memory, sizes))
     if raw > settings.max_response_bytes or needed > settings.max_bytes_in_flight:
         raise TooLargeError(
             f"{len(sizes):,} images of {raw:,} bytes together as {form.name} are more than one answer may "
-            "have. Send fewer at a time, going on with start, or smaller ones."
+            f"have. {remedy}"
         )
     return needed
 

@@ -66,6 +66,12 @@ def watch(metrics: Metrics, services: Services) -> None:
         "Images that were asked for and never made, since their clients had gone.",
         lambda: counters.rows_dropped,
     )
+    read(
+        "gauge",
+        "synth_augment_requests",
+        "Requests for augmentation that wait or run.",
+        lambda: services.augmenter.requests,
+    )
     read("gauge", "synth_bytes_in_flight", "Memory that answers on their way hold.", lambda: memory.used)
     read("gauge", "synth_bytes_in_flight_limit", "The most that they may hold.", lambda: memory.limit)
     read("gauge", "synth_jobs", "Jobs by state.", lambda: _jobs(services), label="state")

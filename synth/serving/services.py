@@ -9,9 +9,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from synth.jobs import Queue
+from synth.serving.augment_threads import Augmenter
 from synth.serving.decoding import Decoder
 from synth.serving.engine import Engine
 from synth.serving.memory import Memory
+from synth.serving.pipelines import Pipelines
 from synth.serving.rates import Rates
 from synth.serving.registry import Registry
 from synth.serving.settings import ServerSettings
@@ -32,6 +34,8 @@ class Services:
     telemetry: Telemetry
     decoder: Decoder
     jobs: Queue
+    pipelines: Pipelines
+    augmenter: Augmenter
     watchers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_WATCHERS))
     """Streams of events that may be open at once: each asks the data base twice a second."""
 

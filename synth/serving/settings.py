@@ -81,6 +81,8 @@ class ServerSettings(JobSettings):
     preload: str = "*"
     """Models, separated by commas, that are loaded at the start; until they are, the server is not ready.
     ``*``: the latest version of every name, as far as they can be loaded and the memory goes."""
+    pipelines: Path | None = None
+    """Folder of pipelines in YAML or JSON, that clients name by their files' names without suffix."""
     workers: int = Field(default=1, ge=0, le=64)
     """Processes that do jobs; 0 where others do them (synth jobs work)."""
     max_images_per_job: int = Field(default=10_000_000, ge=1)

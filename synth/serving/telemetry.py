@@ -14,6 +14,7 @@ from fastapi.telemetry import TelemetryConfig
 from torch import Tensor
 
 from synth.batch import Batch
+from synth.data.provenance import PIPELINE
 from synth.errors import ConfigError
 from synth.serving.drift import DriftMonitor
 from synth.serving.metrics import Metrics
@@ -70,7 +71,8 @@ class Telemetry:
 
     def made(self, batch: Batch) -> None:
         """These images are on their way to a client."""
-        if self.drift is not None:
+        # What a pipeline changes has nothing to be compared with.
+        if self.drift is not None and not batch.fingerprint.model.startswith(PIPELINE):
             self.drift.seen("made", batch.fingerprint.model, batch.images, batch.labels)
 
     def sent(self, model: str, images: Tensor) -> None:

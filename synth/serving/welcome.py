@@ -42,7 +42,10 @@ async def welcome(request: Request, services: InjectedServices) -> HTMLResponse:
 
 
 def _commands(request: Request, entries: list[Entry]) -> list[str]:
-    """For what the newest models can: images from nothing, unless all need images, and images from images."""
+    """For what the newest models can: images from nothing, unless all need images, and images from images.
+
+    Augmentation needs no model.
+    """
     known = [entry for entry in entries if entry.card is not None and makes_images(entry.card.family)]
     makers = [entry.name for entry in known if entry.card is not None and generates(entry.card.family)]
     translators = [entry.name for entry in known if entry.name not in makers]
@@ -60,6 +63,10 @@ def _commands(request: Request, entries: list[Entry]) -> list[str]:
             f"curl {request.url_for('translate')} \\\n"
             f"  -F model={translators[-1]} -F images=@photo.png -F seed=7 -o translated.png"
         )
+    commands.append(
+        f"curl {request.url_for('augment')} \\\n"
+        "  -F pipeline=basic -F images=@photo.png -F copies=8 -F seed=7 -F format=tar -o augmented.tar"
+    )
     return commands
 
 

@@ -68,6 +68,9 @@ class Crop(_Framing):
             )
         return wanted
 
+    def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        return size[0] + 2 * self.padding, size[1] + 2 * self.padding
+
     def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
         wanted = self.output_size(meta.size)
         room = [side + 2 * self.padding - want + 1 for side, want in zip(meta.size, wanted, strict=True)]

@@ -21,6 +21,7 @@ _SAFE_CROP = "synth.augment.operations.safe_crop"
 _MOSAIC = "synth.augment.operations.mosaic"
 _GENERATIVE = "synth.augment.operations.generative"
 _OBJECTS = "synth.augment.operations.objects"
+_ADVERSARIAL = "synth.augment.operations.adversarial"
 _POLICIES = "synth.augment.operations.policies"
 
 OPERATIONS: dict[str, str] = {
@@ -69,6 +70,9 @@ OPERATIONS: dict[str, str] = {
     "interpolate@1": "synth.augment.operations.latent:Interpolate",
     "copy_paste@1": f"{_OBJECTS}:CopyPaste",
     "mask_dropout@1": f"{_OBJECTS}:MaskDropout",
+    "fgsm@1": f"{_ADVERSARIAL}:Fgsm",
+    "pgd@1": f"{_ADVERSARIAL}:Pgd",
+    "rays@1": f"{_ADVERSARIAL}:RayS",
     "autoaugment@1": f"{_POLICIES}:AutoAugment",
     "randaugment@1": f"{_POLICIES}:RandAugment",
     "trivial_augment_wide@1": f"{_POLICIES}:TrivialAugmentWide",

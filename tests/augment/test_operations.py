@@ -40,7 +40,7 @@ def pictures(channels=3, size=(17, 23), count=4):
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("size", [(9, 14), (1, 1)])
-@pytest.mark.parametrize("name", [name for name in OPERATIONS if operation_type(name).needs == "nothing"])
+@pytest.mark.parametrize("name", [name for name in OPERATIONS if not operation_type(name).needs])
 def test_a_batch_its_samples_one_by_one_and_its_record_are_equal(name, channels, size):
     samples = Samples(pictures(channels, size), ("a", "b", 3, 4))
     before = samples.images.clone()

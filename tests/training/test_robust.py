@@ -30,8 +30,7 @@ def recipe(**settings):
     return resolve_recipe("classifier", flags={"adversarial": "pgd", "eps": 0.1, **settings})
 
 
-@pytest.mark.parametrize("kind", ["fgsm", "pgd"])
-@pytest.mark.parametrize("normalise", ["batch", "none"])
+@pytest.mark.parametrize(("kind", "normalise"), [("fgsm", "batch"), ("pgd", "none")])
 def test_a_classifier_learns_from_attacked_images_and_says_how_robust_it_is(tiny, stripes, kind, normalise):
     network = {"width": 8, "most": 16, "features": 32, "normalise": normalise}
     settings = {"adversarial": kind, "eps": 0.1, "learning_rate": 0.01 if normalise == "batch" else 0.1}

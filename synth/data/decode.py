@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ExifTags import Base
 
 from synth.data.pixels import canonical, over_white
 from synth.errors import UnreadableError
@@ -79,6 +81,28 @@ def decode(
     Raises:
         UnreadableError: with the reason alone ("is empty"); the caller knows what to call the file.
     """
+    with reading(content, formats=formats, check=check) as image:
+        return _decode(image, animated)
+
+
+def picture_size(content: Path | bytes) -> tuple[int, int]:
+    """Height and width of a picture once it is turned upright, as its header tells them.
+
+    Raises UnreadableError as ``decode`` does.
+    """
+    with reading(content) as image:
+        sideways = image.getexif().get(Base.Orientation, 1) >= 5
+        return (image.width, image.height) if sideways else (image.height, image.width)
+
+
+@contextmanager
+def reading(
+    content: Path | bytes,
+    *,
+    formats: tuple[str, ...] = FORMATS,
+    check: Callable[[int, int], None] = check_size,
+) -> Iterator[Image.Image]:
+    """The picture as Pillow opens it, not decoded yet; what fails meanwhile is an UnreadableError."""
     try:
         if (len(content) if isinstance(content, bytes) else content.stat().st_size) == 0:
             raise UnreadableError("is empty (0 bytes)")
@@ -89,7 +113,7 @@ def decode(
         with Image.open(file, formats=formats) as image:
             if canvas is None:
                 check(image.width, image.height)
-            return _decode(image, animated)
+            yield image
     except Image.DecompressionBombError:  # by Pillow's own limit, which comes before ``check``
         raise UnreadableError(f"has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels") from None
     except UnidentifiedImageError:

@@ -15,7 +15,8 @@ from synth.text import plural, some
 
 LAYOUTS = (
     "A source is a folder with one sub-folder of images for each class, a folder of "
-    "images without sub-folders (no labels), an .npz file, or the name of a built-in data set; images are "
+    "images without sub-folders (no labels), an .npz file, a file or folder of COCO, Pascal VOC or YOLO, or "
+    "the name of a built-in data set; images are "
     f"{', '.join(sorted(suffix[1:] for suffix in EXTENSIONS))}"
 )
 """What is accepted, for messages; without a full stop."""

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 from synth.data.builtin import BUILTINS, PARTS, open_builtin
+from synth.data.detection.coco import open_coco
+from synth.data.detection.find import open_annotated
 from synth.data.folder import LAYOUTS, open_folder
 from synth.data.npz import open_npz
 from synth.data.source import Source
@@ -21,10 +23,13 @@ def open_source(spec: str | Path, *, skip_unreadable: bool = False) -> Source:
     Args:
         spec: a folder (of class folders, or flat), an ``.npz`` file, a folder with ``data.npz`` and
             ``manifest.json`` as written by ``synth generate --format npz``, or the name of a built-in data
-            set. ``DIR/split.json:PART`` or ``DIR/PART`` is a part of a split that ``synth split`` wrote to
-            DIR. ``NAME:test`` and ``file.npz:test`` are the test part. The name of a built-in set wins over a
-            folder of that name: write ``./mnist``, or give a Path, for the folder.
-        skip_unreadable: leave files that cannot be decoded out, and note them, instead of raising.
+            set; a file of COCO annotations, or a folder as COCO, Pascal VOC or YOLO lays it out, or of images
+            and masks (``synth.data.detection``). ``DIR/split.json:PART`` or ``DIR/PART`` is a part of a split
+            that ``synth split`` wrote to DIR. ``NAME:test`` and ``file.npz:test`` are the test part,
+            ``DIR:val`` is one of VOC or YOLO. The name of a built-in set wins over a folder of that name:
+            write ``./mnist``, or give a Path, for the folder.
+        skip_unreadable: leave out files that cannot be decoded, and annotations that cannot be used, and note
+            them, instead of raising.
 
     Raises:
         NotFoundError: nothing is there; names what is near.
@@ -46,6 +51,10 @@ def open_source(spec: str | Path, *, skip_unreadable: bool = False) -> Source:
         return _open_path(path, text, skip_unreadable)
     if base.lower().endswith(".npz") and (file := Path(base).expanduser()).is_file():
         return open_npz(file, spec=text, part=_check_part(part, text))
+    if part and (folder := Path(base).expanduser()).is_dir():
+        annotated = open_annotated(folder, spec=text, part=part, skip_unreadable=skip_unreadable)
+        if annotated is not None:
+            return annotated
     raise _not_found(text, path)
 
 
@@ -55,7 +64,10 @@ def _open_path(path: Path, spec: str, skip_unreadable: bool) -> Source:
     if path.is_dir():
         if (path / "data.npz").is_file() and (path / "manifest.json").is_file():
             return open_npz(path / "data.npz", spec=spec)
-        return open_folder(path, spec=spec, skip_unreadable=skip_unreadable)
+        annotated = open_annotated(path, spec=spec, skip_unreadable=skip_unreadable)
+        return annotated or open_folder(path, spec=spec, skip_unreadable=skip_unreadable)
+    if path.suffix.lower() == ".json":
+        return open_coco(path, spec=spec, skip_unreadable=skip_unreadable)
     if path.suffix.lower() == ".npz":
         return open_npz(path, spec=spec)
     raise SourceError(f"{path} is not a source. {LAYOUTS}.")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synth.data.objects import Objects
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Sample:
@@ -16,12 +18,16 @@ class Sample:
         label: class number in the source's ``info.classes``; None where the source has no classes.
         id: hexadecimal SHA-256 of the pixels at their original size.
         origin: where it comes from, for people: the path below the source's folder, or ``file.npz[17]``.
+        objects: what is in it, where the source says so: no object at all is known, too.
+        mask: integers [H, W], the class of each pixel; None where it is not known.
     """
 
     image: np.ndarray
     label: int | None
     id: str
     origin: str
+    objects: Objects | None = None
+    mask: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -30,10 +36,13 @@ class SourceInfo:
 
     Attributes:
         spec: the source as the user wrote it.
-        kind: ``folder``, ``npz`` or ``builtin``.
+        kind: ``folder``, ``npz``, ``builtin``, or how objects are laid out: ``coco``, ``voc``, ``yolo``,
+            ``masks``.
         count: number of samples.
         classes: class names in the order of their numbers; None where samples have no labels.
         notes: what the user should know: files ignored or left out, pictures changed in decoding.
+        categories: names of the classes of objects, in the order of their numbers; None where samples have no
+            objects.
     """
 
     spec: str
@@ -41,3 +50,4 @@ class SourceInfo:
     count: int
     classes: tuple[str, ...] | None
     notes: tuple[str, ...]
+    categories: tuple[str, ...] | None = None

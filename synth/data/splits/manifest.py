@@ -20,6 +20,7 @@ SCHEMA = 1
 MANIFEST = "split.json"
 SAMPLES = "split.jsonl"
 
+_HEAD = 4096
 Format = Literal["manifest", "links", "imagefolder", "npz"]
 
 _FOLD = re.compile(r"(not-)?fold-([1-9][0-9]*)")
@@ -151,8 +152,12 @@ def is_split(path: Path) -> bool:
     if file.suffix.lower() != ".json" or not file.is_file():
         return False
     try:
+        with file.open("rb") as opened:
+            # Files of other things may be large: what this is stands at the beginning.
+            if file.name != MANIFEST and b'"synth-split"' not in opened.read(_HEAD):
+                return False
         content = json.loads(file.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return file.name == MANIFEST
     return isinstance(content, dict) and content.get("kind") == "synth-split"
 

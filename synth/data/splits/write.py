@@ -12,6 +12,7 @@ from typing import get_args
 
 from synth import __version__
 from synth.data.builtin import BUILTINS
+from synth.data.detection.source import AnnotatedSource
 from synth.data.source import Source
 from synth.data.splits.make import Split
 from synth.data.splits.manifest import (
@@ -128,6 +129,11 @@ def check_format(name: str, source: Source) -> Format:
         raise ConfigError(
             f"A split cannot be written as {name!r}{closest(name, FORMATS)}. Formats: {', '.join(FORMATS)}."
         )
+    if isinstance(source, AnnotatedSource) and name not in ("auto", "manifest"):
+        raise ConfigError(
+            f"{source.info.spec} has objects or masks, which copies and links of its images would lose. Use "
+            "--format manifest, whose parts keep them."
+        )
     linkable = _linkable(source)
     if name == "auto":
         return "links" if linkable else "manifest"
@@ -142,7 +148,9 @@ def check_format(name: str, source: Source) -> Format:
 def _linkable(source: Source) -> bool:
     from synth.data.files import FileSource
 
-    return isinstance(source, FileSource) and len(source) > 0 and isinstance(source.file(0).content, Path)
+    if not isinstance(source, FileSource) or isinstance(source, AnnotatedSource):
+        return False
+    return len(source) > 0 and isinstance(source.file(0).content, Path)
 
 
 def _describe(

@@ -6,26 +6,20 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, cast
 
-import numpy as np
 from torch.utils.data import IterableDataset
 
 from synth.augment import Pipeline
 from synth.errors import ResumeError, UsageError
 from synth.integrations.augmenter import Augmenter, Item, collate
+from synth.integrations.order import order_of
 from synth.integrations.originals import Classes, Data, Ids, Reader, classes_of, originals_of
 from synth.integrations.targets import Original
 from synth.integrations.torch.epoch import Epoch
 from synth.integrations.torch.keyed import KeyedStream
 from synth.integrations.turns import Turns, check_whole, find_rank
-from synth.randomness import check_seed, permutation, stream_id
+from synth.randomness import check_seed
 
 Collate = Callable[[Sequence[Item]], Any]
-_ORDER = stream_id("integrations:order")
-
-
-def order_of(seed: int, epoch: int, count: int) -> np.ndarray:
-    """int64 [count]: the order of an epoch."""
-    return permutation(seed, epoch, _ORDER, count)
 
 
 class AugmentedStream(KeyedStream):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from synth.artifacts import Store
     from synth.batch import Batch
-    from synth.client import RemoteModel
+    from synth.client import RemoteModel, RemotePipeline
     from synth.data import open_source
     from synth.errors import SynthError
     from synth.offline import (
@@ -28,6 +28,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Batch",
     "RemoteModel",
+    "RemotePipeline",
     "Sampler",
     "Store",
     "SynthError",
@@ -44,6 +45,7 @@ __all__ = [
 _HOMES = {
     "Batch": "synth.batch",
     "RemoteModel": "synth.client",
+    "RemotePipeline": "synth.client",
     "Sampler": "synth.sampling",
     "Store": "synth.artifacts",
     "SynthError": "synth.errors",

@@ -25,10 +25,20 @@ def read_text(text: str, what: str, *, aliases: bool = True) -> Any:
         if text.lstrip().startswith("{"):
             # YAML has nearly all of JSON, but for tabs.
             with contextlib.suppress(json.JSONDecodeError):
-                return json.loads(text, object_pairs_hook=_once)
-        return yaml.load(text, _Loader if aliases else _PlainLoader)
+                return _unicode(json.loads(text, object_pairs_hook=_once))
+        return _unicode(yaml.load(text, _Loader if aliases else _PlainLoader))
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise ConfigError(f"{what} is neither YAML nor JSON: {error}.") from error
+
+
+def _unicode(values: Any) -> Any:
+    """``values``; raises UnicodeEncodeError, a ValueError, for lone surrogates, which no digest can be of."""
+    if isinstance(values, str):
+        values.encode()
+    elif isinstance(values, (list, dict)):
+        for one in values.items() if isinstance(values, dict) else values:
+            _unicode(list(one) if isinstance(one, tuple) else one)
+    return values
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,30 +8,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from synth.artifacts import ModelCard
-from synth.artifacts.reference import Reference
 from synth.batch import Batch, Mode
+from synth.client.lookup import find, version
+from synth.client.parts import as_asked, image_files, last_axis, parts, plain
 from synth.client.transport import ServerError, Transport
 from synth.client.wire import read_batch, read_card, read_parameters
-from synth.data.png import encode_batch, encode_png
-from synth.errors import UsageError
+from synth.data.png import encode_png
 from synth.labels import Labels, normalise_labels, resolve_labels
 from synth.models.program import AnyParameter, PictureParameter
 from synth.randomness import check_seed
 from synth.sampling.generator import Images, Value
 from synth.sampling.pictures import check_pictures, picture_parameter
 from synth.sampling.requests import check_images, check_keys, check_parameters
-
-_AT_ONCE = 512
-"""Images in one request; the server shares its device out by samples, and not by requests."""
-_BYTES_AT_ONCE = 16 * 2**20
-"""Of raw pixels in one request."""
 
 
 class RemoteModel:
@@ -76,7 +69,7 @@ class RemoteModel:
         )
         self._allow_label_drift = allow_label_drift
         try:
-            told = self._find(model)
+            told = find(self._transport, model)
             self._card = read_card(told)
         except BaseException:
             self.close()
@@ -121,7 +114,7 @@ class RemoteModel:
         shown = self._labels(labels, index, seed)
         each = math.prod(self._shape)
         batches = []
-        for rows in _parts(count, each):
+        for rows in parts(count, each):
             body = {
                 "model": self._card.reference,
                 "count": rows.stop - rows.start,
@@ -130,10 +123,10 @@ class RemoteModel:
                 "start": start + rows.start,
                 "mode": mode,
                 "format": "npz",
-                "parameters": _plain(parameters),
+                "parameters": plain(parameters),
             }
             answer = self._transport.send("POST", "/v1/images/generations", json=body)
-            batches.append(self._checked(answer.content, body, translated=False))
+            batches.append(self._batch(answer.content, body, translated=False))
         return Batch.concatenate(batches)
 
     def translate(
@@ -148,12 +141,12 @@ class RemoteModel:
     ) -> Batch:
         """As ``Sampler.translate``, made by the server; images and pictures are sent as PNG, without loss."""
         check_seed(seed)
-        pixels = _last_axis(check_images(self._card, images, any_size=self.any_size))
+        pixels = last_axis(check_images(self._card, images, any_size=self.any_size))
         index = check_keys(self._card, len(pixels), start, mode, tuple(pixels.shape[1:]))
         shown = None if labels is None else self._labels(labels, index, seed)
         values, pictures = self._pictures(parameters)
         batches = []
-        for rows in _parts(len(pixels), pixels[0].size):
+        for rows in parts(len(pixels), pixels[0].size):
             part = pixels[rows]
             form: dict[str, Any] = {
                 "model": self._card.reference,
@@ -167,14 +160,12 @@ class RemoteModel:
                 form["labels"] = shown if isinstance(shown, str) else json.dumps(shown[rows])
             if self._allow_label_drift:
                 form["allow_label_drift"] = "true"
-            files = [
-                ("images", ("image.png", one, "image/png")) for one in encode_batch(part, [{}] * len(part))
-            ]
+            files = image_files(part)
             answer = self._transport.send(
                 "POST", "/v1/images/translations", data=form, files=[*files, *pictures]
             )
             asked = {"count": len(part), "seed": seed, "start": start + rows.start}
-            batches.append(self._checked(answer.content, asked, translated=True))
+            batches.append(self._batch(answer.content, asked, translated=True))
         return Batch.concatenate(batches)
 
     def stream(
@@ -220,41 +211,12 @@ class RemoteModel:
         image = self._card.image
         return image.channels, image.height, image.width
 
-    def _find(self, model: str | None) -> Mapping[str, Any]:
-        """What the server tells of the version that is meant."""
-        if model is None:
-            able = [
-                one
-                for one in self._transport.json("/v1/models")["models"]
-                if one["operations"] or one["error"]
-            ]
-            if len(able) != 1:
-                names = ", ".join(one["name"] for one in able) or "none"
-                raise UsageError(f"Say which model of {self._transport.url} is meant; it has: {names}.")
-            model = able[0]["name"]
-        wanted = Reference.parse(model)
-        latest = self._transport.json(f"/v1/models/{quote(wanted.name)}")
-        number = wanted.version
-        if wanted.alias is not None:
-            return self._aliased(latest, wanted)
-        return latest if number is None else self._version(wanted.name, number)
-
-    def _aliased(self, latest: Mapping[str, Any], wanted: Reference) -> Mapping[str, Any]:
-        for number in latest["versions"]:
-            told = self._version(wanted.name, number)
-            if wanted.alias in told["aliases"]:
-                return told
-        raise UsageError(f"{self._transport.url} has no {wanted}; versions: {latest['versions']}.")
-
-    def _version(self, name: str, number: int) -> Mapping[str, Any]:
-        return self._transport.json(f"/v1/models/{quote(name)}/versions/{number}")
-
     def _loaded(self) -> Mapping[str, Any]:
         """What the server tells once it has loaded the model, which one image makes it do."""
-        told = self._version(self._card.name, self._card.version)
+        told = version(self._transport, self._card.name, self._card.version)
         if told["parameters"] is None:
             self._load(told["operations"])
-            told = self._version(self._card.name, self._card.version)
+            told = version(self._transport, self._card.name, self._card.version)
         if told["parameters"] is None:
             raise ServerError(
                 f"The server does not keep {self._card.reference} loaded; it is short of memory."
@@ -293,40 +255,19 @@ class RemoteModel:
     def _pictures(self, given: Mapping[str, Value]) -> tuple[dict[str, Any], list[Any]]:
         """Parameters as JSON, and pictures as files."""
         one: PictureParameter | None = picture_parameter(self.parameters)
-        plain = {name: value for name, value in given.items() if one is None or name != one.name}
-        check_parameters(self._card, self.parameters, plain)
+        values = {name: value for name, value in given.items() if one is None or name != one.name}
+        check_parameters(self._card, self.parameters, values)
         if one is None or one.name not in given:
-            return _plain(plain), []
+            return plain(values), []
         pictures = check_pictures(one, given[one.name])
         files = [(one.name, (f"{one.name}.png", encode_png(pixels, {}), "image/png")) for pixels in pictures]
-        return _plain(plain), files
+        return plain(values), files
 
-    def _checked(self, content: bytes, asked: Mapping[str, Any], *, translated: bool) -> Batch:
+    def _batch(self, content: bytes, asked: Mapping[str, Any], *, translated: bool) -> Batch:
         """The batch in an answer, if it is what was asked for, by the model that was asked."""
         batch = read_batch(content, translated=translated)
-        index = torch.arange(asked["start"], asked["start"] + asked["count"])
         if batch.fingerprint.digest != self._card.digest:
             raise ServerError(
                 f"{self._card.reference} was replaced on the server; open it again to use what is there now."
             )
-        if batch.seed != asked["seed"] or not torch.equal(batch.index, index):
-            raise ServerError(f"{self._transport.url} gave other samples than those asked for.")
-        return batch
-
-
-def _parts(count: int, image_bytes: int) -> Iterator[slice]:
-    size = max(1, min(_AT_ONCE, _BYTES_AT_ONCE // image_bytes))
-    return (slice(first, min(first + size, count)) for first in range(0, count, size))
-
-
-def _last_axis(pixels: Tensor) -> np.ndarray:
-    """uint8 [N, C, H, W] as [N, H, W, C]."""
-    return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-
-
-def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers of numpy and the like as those of JSON."""
-    return {
-        name: value if isinstance(value, (str, int)) or value is None else float(value)
-        for name, value in parameters.items()
-    }
+        return as_asked(self._transport, batch, asked["seed"], asked["start"], asked["count"])

@@ -32,19 +32,32 @@ _MOST_CLASSES = 100_000
 def _words_or_numbers(value: Any) -> Any:
     """One message in place of one for each member of the union."""
     many = value if isinstance(value, list) else [value]
-    if all(isinstance(one, (str, int)) and not isinstance(one, bool) for one in many):
+    if all(_usable(one) if isinstance(one, str) else _is_whole(one) for one in many):
         return value
-    raise ValueError("Give texts or whole numbers, as a JSON list with one for each image")
+    raise ValueError(f"Give {_A_TEXT} or a whole number for each image, as a JSON list")
 
 
 def _names_or_number(value: Any) -> Any:
-    if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
+    if isinstance(value, list) and value and all(isinstance(name, str) and _usable(name) for name in value):
         if len(set(value)) < len(value):
             raise ValueError("Two classes have one name")
         return value
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_CLASSES:
+    if _is_whole(value) and 1 <= value <= _MOST_CLASSES:
         return value
-    raise ValueError('Give the names of all classes as a JSON list, such as ["cat", "dog"], or their number')
+    raise ValueError(f'Give {_A_TEXT} for each class, as a JSON list such as ["cat", "dog"], or their number')
+
+
+_LONGEST = 256
+_A_TEXT = f"a text of up to {_LONGEST} characters"
+
+
+def _usable(text: str) -> bool:
+    """Whether files and headers can hold it."""
+    return len(text) <= _LONGEST and "\0" not in text and not any("\ud800" <= one <= "\udfff" for one in text)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 _Labels = Annotated[StrictStr | Integer | list[StrictStr | Integer], BeforeValidator(_words_or_numbers)]
@@ -56,8 +69,7 @@ class AugmentationRequest(RequestBody):
     count: Integer
     pipeline: Annotated[StrictStr, Field(min_length=1)] = Field(
         description="In YAML or JSON; or its name, of a preset (basic) or of the server's configuration; or "
-        "the "
-        "digest of one that the server knows or was sent before.",
+        "the digest of one that the server knows or was sent before.",
         examples=["basic", '{"sample": ["horizontal_flip", {"operation": "rotate", "degrees": [-10, 10]}]}'],
     )
     seed: Integer | None = Field(
@@ -65,8 +77,7 @@ class AugmentationRequest(RequestBody):
         ge=0,
         le=MAX_SEED,
         description="With epoch and id it decides what becomes of an image. The server draws one if it is "
-        "left "
-        "out.",
+        "left out.",
     )
     epoch: Integer = Field(
         default=0, ge=0, le=MAX_INDEX, description="Of the training that the images are for."
@@ -79,28 +90,24 @@ class AugmentationRequest(RequestBody):
     ids: Annotated[list[StrictStr | Integer], BeforeValidator(_words_or_numbers)] | None = Field(
         default=None,
         description="Of the images, as a JSON list of texts or whole numbers. By default the SHA-256 of "
-        "their "
-        "pixels, as in training and in data sets on disk, so that the results are the same as there.",
+        "their pixels, as in training and in data sets on disk, so that the results are the same as there.",
     )
     labels: _Labels | None = Field(
         default=None,
         description="What the images show: a JSON list with one class for each, by name or number, or one "
-        "for "
-        "all.",
+        "for all.",
         examples=['["cat", 1]', "cat"],
     )
     classes: Annotated[list[StrictStr] | Integer, BeforeValidator(_names_or_number)] | None = Field(
         default=None,
-        description="Names of all classes, in order, as a JSON list; or their number. Names of labels and "
-        "shares "
-        "of classes need them.",
+        description="Names of all classes, in order, as a JSON list; or their number. Labels by name, and "
+        "pipelines that mix labels, need them.",
         examples=['["cat", "dog"]', "10"],
     )
     channels: Literal[1, 3] | None = Field(
         default=None,
         description="1: images are changed as grey ones, 3: as colour. By default each as what it is, and "
-        "grey "
-        "results are repeated where others are of colour.",
+        "grey results are repeated where others are of colour.",
     )
     format: StrictStr | None = Field(
         default=None,
@@ -132,8 +139,7 @@ class AugmentationRequest(RequestBody):
             if named is not None:
                 raise LabelError(
                     f"{named!r} is no class number: send classes, the names of all classes in their order, "
-                    f"as a "
-                    "JSON list."
+                    "as a JSON list."
                 )
             return [int(one) for one in given]
         names = self.class_names or tuple(map(str, range(int(str(self.classes)))))

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from torch import Tensor
 
 from synth.augment import Partners, Pipeline, Samples, Specification
+from synth.augment.keys import sample_words
 from synth.errors import LabelError
 from synth.pixels import canonical, content_id
 from synth.serving.answers import AugmentationAnswer
@@ -41,11 +42,9 @@ router = APIRouter(prefix="/v1/images", tags=["images"])
 PATH = "/v1/images/augmentations"
 
 _ANSWER: dict[str, Any] = {
-    "description": "The images, copy by copy in the order in which they were sent, in the form that "
-    "`format` or "
-    "`Accept` asks for: unasked, one image comes as PNG and several come as JSON. Labels are those sent, or "
-    "after a "
-    "pipeline that mixes the share of each class.",
+    "description": "The images, copy by copy in the order in which they were sent, in the form that `format` "
+    "or `Accept` asks for: unasked, one image comes as PNG and several come as JSON. Labels are those sent, "
+    "or after a pipeline that mixes the share of each class.",
     "content": form_content(reference(AugmentationAnswer), example=False),
     "headers": AUGMENTATION_HEADERS,
 }
@@ -102,10 +101,10 @@ def make_augmentation(
 ) -> Augmentation:
     """The work; ``images``: uint8 [C, H, W] each.
 
-    Raises LabelError for labels that are no classes, and UsageError where the pipeline mixes and there is
-    nothing to mix with.
+    Raises LabelError for labels that are no classes, and UsageError for ids that are none.
     """
     ids = tuple(map(_content_id, images)) if body.ids is None else tuple(body.ids)
+    sample_words(ids)  # raises now, and not when half of the answer is sent
     numbers = body.numbers()
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for place, image in enumerate(images):
@@ -123,9 +122,8 @@ def make_augmentation(
     if specification.batch:
         if numbers is not None and body.classes is None:
             raise LabelError(
-                "The pipeline mixes images, and labels become the share of each class: send classes, the "
-                "names "
-                "of all classes as a JSON list, or their number."
+                "The pipeline mixes images, and labels become the share of each class: send classes, their "
+                "names as a JSON list, or their number."
             )
         count = len(body.classes) if isinstance(body.classes, list) else body.classes or 0
         partners = Partners(ids, lambda place: samples([place]), count)
@@ -145,8 +143,7 @@ def _check_count(count: int, settings: ServerSettings) -> None:
     if count > limit:
         raise TooLargeError(
             f"{count:,} images were asked for, all copies together, and one request may have {limit:,}. Ask "
-            f"for "
-            "fewer copies, going on with epoch, or send fewer images."
+            "for fewer copies, going on with epoch, or send fewer images."
         )
 
 

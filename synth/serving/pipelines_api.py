@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictStr
 from starlette.responses import JSONResponse, Response
 
 from synth.augment import Specification
 from synth.augment.schema import pipeline_schema
+from synth.fields import RequestBody
 from synth.serving.documentation import problems
-from synth.serving.services import InjectedServices
+from synth.serving.json_body import JsonRoute
+from synth.serving.services import InjectedServices, Services
 
-router = APIRouter(prefix="/v1/pipelines", tags=["pipelines"])
+router = APIRouter(prefix="/v1/pipelines", tags=["pipelines"], route_class=JsonRoute)
 
 SCHEMA_TYPE = "application/schema+json"
+
+
+class PipelineBody(RequestBody):
+    """A pipeline that somebody wants to use."""
+
+    pipeline: Annotated[StrictStr, Field(min_length=1)] | dict[str, Any] = Field(
+        description="In YAML or JSON as text, or as an object; or a name or digest.", examples=["basic"]
+    )
 
 
 class PipelineView(BaseModel):
@@ -44,6 +55,13 @@ async def pipelines(services: InjectedServices) -> PipelineList:
     return PipelineList(pipelines=[PipelineView.of(name, found) for name, found in named])
 
 
+@router.post("", responses=problems(404, 422))
+async def tell_pipeline(body: PipelineBody, services: InjectedServices) -> PipelineView:
+    """Check a pipeline, and have it known by its digest, which will do for it in further requests."""
+    said = body.pipeline if isinstance(body.pipeline, str) else json.dumps(body.pipeline)
+    return _view(services, said, await services.pipelines.find(said))
+
+
 @router.get(
     "/schema",
     response_class=Response,
@@ -63,5 +81,9 @@ async def pipeline(
     services: InjectedServices,
 ) -> PipelineView:
     """One pipeline, by its name, or by the digest of one that was sent before."""
-    found = await services.pipelines.find(pipeline)
-    return PipelineView.of(pipeline if pipeline in services.pipelines.named else None, found)
+    return _view(services, pipeline, await services.pipelines.find(pipeline))
+
+
+def _view(services: Services, said: str, found: Specification) -> PipelineView:
+    word = said.strip()
+    return PipelineView.of(word if word in services.pipelines.named else None, found)

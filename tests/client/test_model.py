@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-import synth.client.model
+import synth.client.parts
 from synth.client import RemoteModel, ServerError, UnreachableError
 from synth.errors import LabelError, NotFoundError, UsageError
 from synth.offline import generate_dataset, make_plan
@@ -52,12 +52,12 @@ def test_what_is_generated_is_the_same_as_here_also_in_parts(toys, models, monke
     asked = {"labels": labels, "seed": 2**63 + 5, "start": 9, "mode": "exact", "spread": np.float32(0.5)}
     expected = models["toys"].generate(7, **asked)
     same(toys.generate(7, **asked), expected)
-    monkeypatch.setattr(synth.client.model, "_AT_ONCE", 3)
+    monkeypatch.setattr(synth.client.parts, "_AT_ONCE", 3)
     same(toys.generate(7, **asked), expected)
 
 
 def test_what_is_translated_is_the_same_as_here(toys, tint, models, monkeypatch):
-    monkeypatch.setattr(synth.client.model, "_BYTES_AT_ONCE", 3 * 20 * 30 * 2)
+    monkeypatch.setattr(synth.client.parts, "_BYTES_AT_ONCE", 3 * 20 * 30 * 2)
     images = photos(5, 20, 30)
     asked = {"seed": 3, "start": 4, "mode": "exact", "strength": 0.5, "style": photos(2, 9, 9)[0]}
     same(tint.translate(images, **asked), models["tint"].translate(images, **asked))

@@ -196,6 +196,10 @@ def test_a_pipeline_is_named_by_its_digest_once_it_was_sent_by_its_name_or_by_a_
     digest = Pipeline.read(PIPELINE).specification.digest
     by_digest = {"data": asked(digest, format="raw"), "files": files(COLOUR[0])}
     assert "Send the pipeline itself once" in problem(client.post(URL, **by_digest), 404)
+    for said in (MIXING, json.dumps(MIXING)):
+        told = client.post("/v1/pipelines", json={"pipeline": said}).json()
+        assert told["digest"] == Pipeline.read(MIXING).specification.digest
+    assert "did you mean" in problem(client.post("/v1/pipelines", json={"pipeline": "sample: [blurr]"}), 422)
     sent = client.post(URL, data=asked(format="raw"), files=files(COLOUR[0]))
     assert client.post(URL, **by_digest).content == sent.content
     assert client.get(f"/v1/pipelines/{digest}").json()["name"] is None
@@ -268,14 +272,17 @@ def test_yaml_is_taken_and_the_schema_is_told(client):
         ({"copies": "3000"}, 413, "all copies together"),
         ({"ids": '["a"]'}, 422, "1 ids were given for 2 images"),
         ({"ids": "a"}, 422, "/ids: The text is not JSON"),
-        ({"ids": "[true, 1]"}, 422, "/ids: Give texts or whole numbers"),
+        ({"ids": "[true, 1]"}, 422, "/ids: Give a text of up to 256 characters or a whole number"),
+        ({"ids": '["a", "\\ud800"]'}, 422, "/ids: Give a text"),
+        ({"ids": '["a", "\\u0000"]'}, 422, "/ids: Give a text"),
+        ({"pipeline": '{"sample": [{"operation": "blur", "id": "\\ud800"}]}'}, 422, "surrogates not allowed"),
         ({"ids": '["a", -1]'}, 422, "a whole number of 0 to"),
         ({"labels": '["cat", "dog"]'}, 422, "send classes"),
         ({"labels": '["cat", "cow"]', "classes": '["cat", "dog"]'}, 422, "There is no class 'cow'"),
         ({"labels": "[0, 2]", "classes": "2"}, 422, "out of range"),
         ({"labels": "[0]"}, 422, "1 labels were given for 2 images"),
         ({"classes": '["cat", "cat"]'}, 422, "Two classes have one name"),
-        ({"classes": "0"}, 422, "/classes: Give the names"),
+        ({"classes": "0"}, 422, "/classes: Give a text"),
         ({"channels": "4"}, 422, "/channels: Input should be 1 or 3"),
         ({"format": "gif"}, 406, "There is no format 'gif'"),
         ({"format": "png"}, 422, "png holds one image"),

@@ -190,6 +190,7 @@ CASES: dict[str, Case] = {
             a.Compose([a.PadIfNeeded(side + 8, side + 8, border_mode=0), a.RandomCrop(side, side)])
         ),
     ),
+    "box_safe_crop": Case(_one("box_safe_crop")),
     "resized_crop": Case(
         _one("resized_crop"),
         lambda side: v2.RandomResizedCrop(side, (0.5, 1.0)),

@@ -17,7 +17,7 @@ class LedgerError(Exception):
 
 
 class Ledger:
-    """The rows of one result, one for each seed, in ``folder/NAME.json``.
+    """The rows of one result, one or more for each seed, in ``folder/NAME.json``.
 
     Args:
         name: of the result.
@@ -50,6 +50,10 @@ class Ledger:
         """Those of the seeds that have no row yet."""
         there = {row["seed"] for row in self.rows}
         return [seed for seed in seeds if seed not in there]
+
+    def has(self, **values: Any) -> bool:
+        """Whether there is a row with all of these values."""
+        return any(all(row.get(name) == value for name, value in values.items()) for row in self.rows)
 
     def add(self, row: Row) -> None:
         """Take a row with its ``seed``, and write."""

@@ -31,6 +31,16 @@ def test_rows_of_other_settings_are_neither_mixed_nor_lost(tmp_path: Path) -> No
     assert json.loads((tmp_path / "part.json").read_text())["figures"]["settings"] == {"minutes": 1}
 
 
+def test_several_rows_of_a_seed_are_told_apart_by_their_values(tmp_path: Path) -> None:
+    ledger = Ledger("part", {}, count, folder=tmp_path)
+    ledger.add({"seed": 0, "policy": "basic"})
+    ledger.add({"seed": 0, "policy": "none"})
+    again = Ledger("part", {}, count, folder=tmp_path)
+    assert again.has(seed=0, policy="none")
+    assert not again.has(seed=1, policy="none")
+    assert not again.has(seed=0, policy="mixup")
+
+
 def test_quick_runs_leave_no_file(tmp_path: Path) -> None:
     Ledger("part", {}, count, folder=tmp_path, keep=False).add({"seed": 0})
     assert not list(tmp_path.iterdir())

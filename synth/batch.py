@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from synth.data.objects import Annotated, Catalogue
 
 Mode = Literal["fast", "exact"]
 Precision = Literal["32", "bf16", "16"]
@@ -51,6 +54,8 @@ class Batch:
         parameters: the sampling parameters in use (defaults filled in), by name.
         translated: whether they were made from images instead of noise alone.
         sources: content hash of the image that each was made from, where that is known.
+        annotations: the objects and masks of each, where they are known.
+        catalogue: what the data set of those says of all its objects.
     """
 
     images: Tensor
@@ -62,6 +67,8 @@ class Batch:
     parameters: Parameters | None = None
     translated: bool = False
     sources: Sequence[str] | None = None
+    annotations: Sequence[Annotated] | None = None
+    catalogue: Catalogue | None = None
 
     def __len__(self) -> int:
         return int(self.images.shape[0])
@@ -78,7 +85,15 @@ class Batch:
         rows = slice(start, start + len(images))
         labels = None if self.labels is None else self.labels[rows]
         sources = None if self.sources is None else self.sources[rows]
-        return replace(self, images=images, labels=labels, index=self.index[rows], sources=sources)
+        annotations = None if self.annotations is None else self.annotations[rows]
+        return replace(
+            self,
+            images=images,
+            labels=labels,
+            index=self.index[rows],
+            sources=sources,
+            annotations=annotations,
+        )
 
     def label_name(self, row: int) -> str | None:
         """Class name of one sample, or None where there are no classes, or shares of several."""
@@ -94,10 +109,12 @@ class Batch:
             return first
         labels = [batch.labels for batch in batches if batch.labels is not None]
         sources = [source for batch in batches for source in batch.sources or ()]
+        annotations = [one for batch in batches for one in batch.annotations or ()]
         return replace(
             first,
             images=torch.cat([batch.images for batch in batches]),
             labels=torch.cat(labels) if labels else None,
             index=torch.cat([batch.index for batch in batches]),
             sources=sources or None,
+            annotations=annotations or None,
         )

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from synth.cli.datasets import (
-    FormatName,
     ImageFormatName,
     Out,
     Overwrite,
@@ -31,7 +30,14 @@ def augment(
     ],
     out: Out,
     copies: Annotated[int, typer.Option("--copies", help="Of each image; copy k has the epoch k.")] = 1,
-    format_name: FormatName = "imagefolder",
+    format_name: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="imagefolder, webdataset or npz; coco, voc, yolo or masks where there are objects or "
+            "masks. By default that of the source.",
+        ),
+    ] = None,
     image_format: ImageFormatName = "png",
     quality: Quality = 95,
     seed: Seed = 0,
@@ -51,19 +57,25 @@ def augment(
 
     from synth.augment import Pipeline
     from synth.data import open_source
+    from synth.data.detection.source import AnnotatedSource
     from synth.data.encode import Encoding
     from synth.data.writers.formats import get_format
+    from synth.data.writers.objects import losses
     from synth.offline import augment_dataset, make_augmentation_plan
+    from synth.offline.augment import default_format
 
     encoding = Encoding(image_format, quality)  # type: ignore[arg-type]  # it checks
-    get_format(format_name, encoding)
+    if format_name is not None:
+        get_format(format_name, encoding, annotated=None)
     read = Pipeline.read(pipeline, seed=seed)
     source = open_source(data, skip_unreadable=skip_unreadable)
+    chosen = format_name or default_format(source)
     plan = make_augmentation_plan(
-        read, source, copies=copies, format=format_name, shard_size=shard_size, encoding=encoding
+        read, source, copies=copies, format=chosen, shard_size=shard_size, encoding=encoding
     )
     with progress_of(out, "augment") as report:
         manifest = augment_dataset(source, plan, out, resume=resume, overwrite=overwrite, progress=report)
-    for note in source.info.notes:
+    lost = losses(source.catalogue, chosen) if isinstance(source, AnnotatedSource) else []
+    for note in (*source.info.notes, *lost):
         typer.echo(note, err=True)
     typer.echo(manifest.model_dump_json(indent=2) if as_json else str(out))

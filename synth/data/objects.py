@@ -25,7 +25,8 @@ class Objects:
         labels: int64 [M], numbers in the source's ``info.categories``.
         numbers: int64 [M], places in ``Catalogue.annotations``.
         masks: bool [M, H, W], none of which is set where the pixels are not known; None where they never are.
-        points: float32 [K, 2], keypoints that are labelled; the middle of the first pixel is (0.5, 0.5).
+        points: float32 [K, 2], keypoints that are labelled; the middle of the first pixel is (0.5, 0.5). None
+            where no object of the data set has any.
         owners: int64 [K], the number of the object of each.
     """
 
@@ -33,11 +34,34 @@ class Objects:
     labels: np.ndarray
     numbers: np.ndarray
     masks: np.ndarray | None
-    points: np.ndarray
-    owners: np.ndarray
+    points: np.ndarray | None
+    owners: np.ndarray | None
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Annotated:
+    """What is known of one image that was made of another.
+
+    Attributes:
+        record: of the image that it was made of.
+        copy: which one of those that were made of it, from 0.
+        size: height and width in pixels.
+        objects: None where they are not known.
+        visible: float [M], the share of each object that was not cut off.
+        unchanged: bool [M], which objects are as they were.
+        mask: integers [H, W], the class of each pixel; None where it is not known.
+    """
+
+    record: ImageRecord
+    copy: int
+    size: tuple[int, int]
+    objects: Objects | None
+    visible: np.ndarray
+    unchanged: np.ndarray
+    mask: np.ndarray | None
 
 
 class Shape(Protocol):
@@ -127,6 +151,21 @@ class Catalogue:
     licenses: tuple[Mapping[str, Any], ...] = ()
 
     @cached_property
+    def places(self) -> dict[str, int]:
+        """Of images, by their origins."""
+        return {image.origin: place for place, image in enumerate(self.images)}
+
+    @cached_property
+    def image_ids(self) -> int:
+        """How far the ids of images reach: one more than the largest."""
+        return 1 + max((image.id for image in self.images), default=0)
+
+    @cached_property
+    def annotation_ids(self) -> int:
+        """How far the ids of annotations reach: one more than the largest."""
+        return 1 + max((one.id for one in self.annotations), default=0)
+
+    @cached_property
     def by_image(self) -> tuple[tuple[int, ...], ...]:
         """Numbers of the annotations of each image."""
         found: list[list[int]] = [[] for _ in self.images]
@@ -140,6 +179,11 @@ class Catalogue:
         return any(one.shape is not None for one in self.annotations) or any(
             one.instances is not None for one in self.images
         )
+
+    @cached_property
+    def has_points(self) -> bool:
+        """Whether some object has keypoints."""
+        return any(one.keypoints for one in self.annotations)
 
     @cached_property
     def has_masks(self) -> bool:

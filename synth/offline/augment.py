@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,16 @@ import numpy as np
 import torch
 
 from synth.augment import Pipeline, Samples
+from synth.augment.annotated import annotations_of, kind_of, with_annotations
 from synth.batch import Batch, Fingerprint
+from synth.data.detection.source import AnnotatedSource
 from synth.data.pixels import content_id
 from synth.data.provenance import PIPELINE
+from synth.data.sample import Sample
 from synth.data.source import Source
 from synth.data.writers import DatasetManifest
 from synth.data.writers.formats import get_format
+from synth.data.writers.objects import check_layout
 from synth.errors import SourceError, UsageError
 from synth.offline.plan import SHARD_SIZE, Request, Shard, shards
 from synth.offline.writing import Progress, write_dataset
@@ -39,6 +43,7 @@ class AugmentationPlan(Request):
         channels: of all images: grey ones are repeated, once augmented, where others are of colour.
         own_sizes: the images of the source have several sizes.
         kept: class number of each image, or None.
+        annotations: digest of what is known of objects and masks, or None.
     """
 
     pipeline: Pipeline
@@ -48,6 +53,7 @@ class AugmentationPlan(Request):
     channels: int
     own_sizes: bool = False
     kept: tuple[int, ...] | None = None
+    annotations: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The request ready for JSON; equal plans give equal dictionaries."""
@@ -61,6 +67,7 @@ class AugmentationPlan(Request):
             **({"sizes": "own"} if self.own_sizes else {}),
             "source": self.source,
             "source_digest": digest.hexdigest(),
+            **({"annotations": self.annotations} if self.annotations else {}),
         }
 
 
@@ -74,9 +81,10 @@ def make_augmentation_plan(
     Args:
         pipeline: its seed is the data set's.
         copies: of each image, from 1.
-        request: the other fields of ``Request``.
+        request: the other fields of ``Request``; the format is by default that of the source.
 
     Raises:
+        ConfigError: a format that would lose objects or masks, or that needs them.
         SourceError: there are no images.
         UnreadableError: files that cannot be decoded.
         UsageError: a value is out of range, or a format that cannot hold several sizes.
@@ -92,8 +100,12 @@ def make_augmentation_plan(
     if not shapes:
         raise SourceError(f"There are no images in {source.info.spec}.")
     own_sizes = len({shape[:2] for shape in shapes}) > 1
-    name = request.get("format", "imagefolder")
-    if own_sizes and not get_format(name).any_size:
+    catalogue = source.catalogue if isinstance(source, AnnotatedSource) else None
+    name = request.setdefault("format", default_format(source))
+    form = get_format(name, annotated=catalogue is not None)
+    if catalogue is not None:
+        check_layout(catalogue, name)
+    if own_sizes and not form.any_size:
         raise UsageError(
             f"The images of {source.info.spec} have several sizes, and the format {name} holds images of "
             "one. Use imagefolder or webdataset."
@@ -115,9 +127,15 @@ def make_augmentation_plan(
         channels=max(depth for *_, depth in shapes),
         own_sizes=own_sizes,
         kept=None if labels is None else tuple(labels.tolist()),
+        annotations=None if catalogue is None else catalogue.digest,
         mode="exact",
         **request,
     )
+
+
+def default_format(source: Source) -> str:
+    """The format of a source with objects or masks; otherwise imagefolder."""
+    return source.catalogue.layout if isinstance(source, AnnotatedSource) else "imagefolder"
 
 
 def augment_dataset(
@@ -166,35 +184,57 @@ def _batches(source: Source, plan: AugmentationPlan, shard: Shard) -> Iterator[B
         mode="exact",
     )
     rows = ((*divmod(index, len(plan.ids)), index) for index in range(shard.start, shard.start + shard.count))
-    decoded = ((epoch, _image(source, plan, place), place, index) for epoch, place, index in rows)
-    for (epoch, _), group in groupby(decoded, lambda one: (one[0], one[1].shape)):
+    decoded = ((epoch, _sample(source, plan, place), place, index) for epoch, place, index in rows)
+    for (epoch, _), group in groupby(decoded, lambda one: (one[0], kind_of(one[1]))):
         alike = list(group)
-        places = [place for _, _, place, _ in alike]
-        ids = tuple(plan.ids[place] for place in places)
-        stacked = torch.from_numpy(np.stack([image for _, image, _, _ in alike]))
-        kept = None if plan.kept is None else torch.tensor([plan.kept[place] for place in places])
-        images = plan.pipeline.run(Samples(stacked, ids, kept, classes=plan.classes), epoch).images
+        originals = [sample for _, sample, _, _ in alike]
+        samples = _samples(plan, originals, [place for _, _, place, _ in alike])
+        made = plan.pipeline.run(samples, epoch)
+        images = made.images
         if images.shape[1] < plan.channels:
             images = images.repeat(1, plan.channels, 1, 1)
-        yield Batch(
+        batch = Batch(
             images=images,
-            labels=kept,
+            labels=samples.labels,
             index=torch.tensor([index for *_, index in alike], dtype=torch.int64),
             seed=plan.seed,
             fingerprint=fingerprint,
             classes=plan.classes,
             parameters={"copies": plan.copies},
             translated=True,
-            sources=ids,
+            sources=tuple(map(str, samples.ids)),
         )
+        yield _annotated(batch, made, originals, source, epoch)
 
 
-def _image(source: Source, plan: AugmentationPlan, place: int) -> np.ndarray:
-    """uint8 [C, H, W]."""
+def _annotated(batch: Batch, made: Samples, originals: list[Sample], source: Source, copy: int) -> Batch:
+    """``batch`` with what is known of its objects and masks, if anything is."""
+    if not isinstance(source, AnnotatedSource):
+        return batch
+    annotations = tuple(
+        annotations_of(made, row, original, source.record(original.origin), copy)
+        for row, original in enumerate(originals)
+    )
+    return replace(batch, annotations=annotations, catalogue=source.catalogue)
+
+
+def _samples(plan: AugmentationPlan, originals: list[Sample], places: list[int]) -> Samples:
+    """The originals at these places, of one kind."""
+    images = np.stack([sample.image.transpose(2, 0, 1) for sample in originals])
+    samples = Samples(
+        torch.from_numpy(np.ascontiguousarray(images)),
+        tuple(plan.ids[place] for place in places),
+        None if plan.kept is None else torch.tensor([plan.kept[place] for place in places]),
+        classes=plan.classes,
+    )
+    return with_annotations(samples, originals)
+
+
+def _sample(source: Source, plan: AugmentationPlan, place: int) -> Sample:
     sample = source[place]
     if content_id(sample.image) != plan.ids[place]:
         raise SourceError(
             f"{sample.origin} of {plan.source} has changed since the work was begun. Restore it, or start "
             "again with --overwrite."
         )
-    return np.ascontiguousarray(sample.image.transpose(2, 0, 1))
+    return sample

@@ -51,7 +51,6 @@ class AnnotatedSource(FileSource):
             expected=expected,
         )
         self.catalogue = catalogue
-        self._places = {image.origin: place for place, image in enumerate(catalogue.images)}
 
     @property
     def info(self) -> SourceInfo:
@@ -60,7 +59,7 @@ class AnnotatedSource(FileSource):
 
     def record(self, origin: str) -> ImageRecord:
         """What is known of an image as a whole."""
-        return self.catalogue.images[self._places[origin]]
+        return self.catalogue.images[self.catalogue.places[origin]]
 
     def __getitem__(self, position: int) -> Sample:
         sample = super().__getitem__(position)
@@ -103,7 +102,7 @@ class AnnotatedSource(FileSource):
         )
 
     def _objects(self, record: ImageRecord, height: int, width: int) -> Objects:
-        numbers = self.catalogue.by_image[self._places[record.origin]]
+        numbers = self.catalogue.by_image[self.catalogue.places[record.origin]]
         found = [self.catalogue.annotations[number] for number in numbers]
         masks = None
         if self.catalogue.has_pixels:
@@ -114,19 +113,23 @@ class AnnotatedSource(FileSource):
                     masks[place] = one.shape.mask(height, width)
                 elif instances is not None:
                     masks[place] = instances == one.instance
-        points = [
-            (x, y, number)
-            for number, one in zip(numbers, found, strict=True)
-            for x, y, seen in one.keypoints
-            if seen
-        ]
+        points = owners = None
+        if self.catalogue.has_points:
+            labelled = [
+                (x, y, number)
+                for number, one in zip(numbers, found, strict=True)
+                for x, y, seen in one.keypoints
+                if seen
+            ]
+            points = np.asarray([point[:2] for point in labelled], dtype=np.float32).reshape(-1, 2)
+            owners = np.asarray([point[2] for point in labelled], dtype=np.int64)
         return Objects(
             boxes=np.asarray([one.box for one in found], dtype=np.float32).reshape(-1, 4),
             labels=np.asarray([one.label for one in found], dtype=np.int64),
             numbers=np.asarray(numbers, dtype=np.int64),
             masks=masks,
-            points=np.asarray([point[:2] for point in points], dtype=np.float32).reshape(-1, 2),
-            owners=np.asarray([point[2] for point in points], dtype=np.int64),
+            points=points,
+            owners=owners,
         )
 
     def _unfit(self, wrong: Sequence[str]) -> SourceError:

@@ -1,4 +1,4 @@
-"""Write generated samples as data sets: ImageFolder, WebDataset and NPZ."""
+"""Write generated samples as data sets: ImageFolder, WebDataset and NPZ; COCO, VOC, YOLO and masks."""
 
 from synth.data.writers.formats import FORMATS
 from synth.data.writers.manifest import DatasetFile, DatasetManifest, read_manifest

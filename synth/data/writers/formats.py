@@ -8,7 +8,7 @@ from typing import Protocol
 
 from synth.batch import Batch
 from synth.data.encode import Encoding
-from synth.data.writers import imagefolder, npz, webdataset
+from synth.data.writers import coco, imagefolder, masks, npz, voc, webdataset, yolo
 from synth.data.writers.manifest import DatasetFile
 from synth.data.writers.staging import Header, ShardRecord, Staging
 from synth.errors import ConfigError
@@ -44,6 +44,8 @@ class Format:
     finish: Finish
     encodes: bool = True
     """Holds image files, and not raw pixels."""
+    annotated: bool = False
+    """Holds objects or masks, and no classes of images."""
 
     @property
     def any_size(self) -> bool:
@@ -55,20 +57,34 @@ FORMATS: dict[str, Format] = {
     "imagefolder": Format("imagefolder", imagefolder.write_shard, imagefolder.finish),
     "webdataset": Format("webdataset", webdataset.write_shard, webdataset.finish),
     "npz": Format("npz", npz.write_shard, npz.finish, encodes=False),
+    "coco": Format("coco", coco.write_shard, coco.finish, annotated=True),
+    "voc": Format("voc", voc.write_shard, voc.finish, annotated=True),
+    "yolo": Format("yolo", yolo.write_shard, yolo.finish, annotated=True),
+    "masks": Format("masks", masks.write_shard, masks.finish, annotated=True),
 }
 
 
-def get_format(name: str, encoding: Encoding | None = None) -> Format:
+def get_format(name: str, encoding: Encoding | None = None, *, annotated: bool | None = False) -> Format:
     """The format of that name, which can hold images of that encoding.
 
-    Raises ConfigError with the names that exist, or where the format holds no image files.
+    Args:
+        annotated: whether the images have objects or masks, which some formats hold and the others would
+            lose; None: whichever the format needs.
+
+    Raises ConfigError with the names that exist, or where the format holds no image files, or not these.
     """
+    fit = [one.name for one in FORMATS.values() if annotated in (None, one.annotated)]
     try:
         form = FORMATS[name]
     except KeyError:
         raise ConfigError(
-            f"There is no output format {name!r}{closest(name, FORMATS)}. Formats: {', '.join(FORMATS)}."
+            f"There is no output format {name!r}{closest(name, fit)}. Formats: {', '.join(fit)}."
         ) from None
+    if name not in fit:
+        what = (
+            "have objects or masks, which it would lose" if annotated else "have none of the objects it holds"
+        )
+        raise ConfigError(f"The format {name} does not fit images that {what}. Use {' or '.join(fit)}.")
     if encoding is not None and encoding.format != "png" and not form.encodes:
         raise ConfigError(
             f"The format {name} holds raw pixels; images as {encoding.format} go with "

@@ -182,7 +182,7 @@ def open_writer(
     """
     if resume and overwrite:
         raise UsageError("Use either --resume, to go on, or --overwrite, to start again; not both.")
-    form = get_format(format, encoding)
+    form = get_format(format, encoding, annotated=None)
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise OutputExistsError(f"{out} is a file; choose a folder for the output.")

@@ -1,0 +1,90 @@
+"""Samples of sources with their objects and masks, into a pipeline and out of it again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from synth.augment.boxes import Boxes, Points
+from synth.augment.samples import Samples
+from synth.data.objects import Annotated, ImageRecord, Objects
+from synth.data.sample import Sample
+
+
+def with_annotations(samples: Samples, originals: Sequence[Sample]) -> Samples:
+    """``samples`` with what the originals, one for each, know of their objects and pixels.
+
+    Originals of one batch know the same kinds of things, see ``kind_of``.
+    """
+    pixels = [one.mask for one in originals if one.mask is not None]
+    if pixels:
+        samples = replace(samples, masks=torch.from_numpy(np.stack(pixels)))
+    objects = [one.objects for one in originals if one.objects is not None]
+    if not objects:
+        return samples
+    rows = torch.arange(len(objects))
+    masks = [one.masks for one in objects if one.masks is not None]
+    boxes = Boxes(
+        torch.from_numpy(np.concatenate([one.boxes for one in objects])),
+        rows.repeat_interleave(torch.tensor([len(one) for one in objects])),
+        torch.from_numpy(np.concatenate([one.labels for one in objects])),
+        masks=torch.from_numpy(np.concatenate(masks)) if masks else None,
+        objects=torch.from_numpy(np.concatenate([one.numbers for one in objects])),
+    )
+    places = [one.points for one in objects if one.points is not None]
+    owners = [one.owners for one in objects if one.owners is not None]
+    if not places:
+        return replace(samples, boxes=boxes)
+    points = Points(
+        torch.from_numpy(np.concatenate(places)),
+        rows.repeat_interleave(torch.tensor([len(one) for one in places])),
+        torch.from_numpy(np.concatenate(owners)),
+    )
+    return replace(samples, boxes=boxes, points=points)
+
+
+def kind_of(sample: Sample) -> tuple[object, ...]:
+    """Samples of equal kinds can be augmented together."""
+    mask = None if sample.mask is None else sample.mask.dtype
+    return (sample.image.shape, mask, sample.objects is not None)
+
+
+def annotations_of(made: Samples, row: int, original: Sample, record: ImageRecord, copy: int) -> Annotated:
+    """What is known of the augmented sample of a row, the copy of this number of an original."""
+    mask = None if made.masks is None else made.masks[row].numpy()
+    if made.boxes is None or original.objects is None:
+        return Annotated(record, copy, made.size, None, np.zeros(0), np.zeros(0, dtype=bool), mask)
+    boxes = made.boxes.select(made.boxes.rows == row)
+    assert boxes.labels is not None
+    assert boxes.objects is not None
+    points = made.points
+    mine = None if points is None else points.select(points.rows == row)
+    objects = Objects(
+        boxes.corners.numpy(),
+        boxes.labels.numpy(),
+        boxes.objects.numpy(),
+        None if boxes.masks is None else boxes.masks.numpy(),
+        None if mine is None else mine.places.numpy(),
+        None if mine is None or mine.objects is None else mine.objects.numpy(),
+    )
+    visible = np.ones(len(objects)) if boxes.visible is None else boxes.visible.numpy()
+    same = _unchanged(objects, original.objects) & (made.size == (record.height, record.width))
+    return Annotated(record, copy, made.size, objects, visible, same, mask)
+
+
+def _unchanged(made: Objects, before: Objects) -> np.ndarray:
+    """bool [M]: which objects have the box and pixels that they had."""
+    places = {number: place for place, number in enumerate(before.numbers.tolist())}
+    same = np.zeros(len(made), dtype=bool)
+    for row, number in enumerate(made.numbers.tolist()):
+        place = places.pop(number, None)  # one that is pasted a second time is another
+        if place is not None:
+            same[row] = bool((made.boxes[row] == before.boxes[place]).all()) and (
+                made.masks is None
+                or before.masks is None
+                or bool((made.masks[row] == before.masks[place]).all())
+            )
+    return same

@@ -9,6 +9,7 @@ anything else                      stays as it is
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision import tv_tensors
-from torchvision.transforms.v2 import functional
 
 from synth.augment import Boxes, Points, Samples
 from synth.augment.keys import SampleId
@@ -67,7 +66,7 @@ def read_target(target: Any, name: str) -> dict[str, Any]:
     """
     if isinstance(target, Mapping):
         return {"target": target, **_of_mapping(target, name)}
-    if isinstance(target, tv_tensors.BoundingBoxes):
+    if _is_of_torchvision(target, "BoundingBoxes"):
         return {"target": target, "boxes": _corners(target)}
     if (mask := _as_mask(target)) is not None:
         return {"target": target, "mask": mask}
@@ -168,10 +167,10 @@ def _ragged(parts: list[Tensor | None]) -> tuple[Tensor, Tensor]:
 
 
 def _corners(boxes: Any) -> Tensor:
-    if isinstance(boxes, tv_tensors.BoundingBoxes):
-        boxes = functional.convert_bounding_box_format(
-            boxes, new_format=tv_tensors.BoundingBoxFormat.XYXY
-        ).as_subclass(Tensor)
+    if _is_of_torchvision(boxes, "BoundingBoxes"):
+        from torchvision.transforms.v2.functional import convert_bounding_box_format
+
+        boxes = convert_bounding_box_format(boxes, new_format="XYXY").as_subclass(Tensor)
     return torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4)
 
 
@@ -193,9 +192,15 @@ def _as_mask(value: Any) -> Tensor | None:
         value = np.asarray(value)
     if isinstance(value, np.ndarray):
         value = torch.from_numpy(value.copy())
-    if isinstance(value, tv_tensors.Mask):
+    if _is_of_torchvision(value, "Mask"):
         value = value.as_subclass(Tensor)
         value = value[0] if value.ndim > _MATRIX and len(value) == 1 else value
     if not isinstance(value, Tensor) or value.ndim != _MATRIX:
         return None
     return None if value.is_floating_point() or value.dtype == torch.bool else value
+
+
+def _is_of_torchvision(value: object, name: str) -> bool:
+    """Whoever has such a value has loaded torchvision, which takes seconds; nobody else needs it."""
+    loaded = sys.modules.get("torchvision.tv_tensors")
+    return loaded is not None and isinstance(value, getattr(loaded, name))

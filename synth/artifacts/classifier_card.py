@@ -46,6 +46,7 @@ def _use(manifest: Manifest) -> list[str]:
         "",
         "```sh",
         f"synth check SOURCE --classifier {manifest.reference}",
+        f"synth robustness {manifest.reference} --data SOURCE",
         "```",
         "",
         "```python",

@@ -18,6 +18,7 @@ from synth.cli.jobs import app as jobs_app
 from synth.cli.keys import app as keys_app
 from synth.cli.models import app as models_app
 from synth.cli.monitor import monitor
+from synth.cli.robustness import robustness
 from synth.cli.serve import serve
 from synth.cli.split import split
 from synth.cli.train import train
@@ -53,6 +54,7 @@ app.command("generate")(generate)
 app.command("split")(split)
 app.command("evaluate")(evaluate)
 app.command("check")(check)
+app.command("robustness")(robustness)
 app.command("translate")(translate)
 app.command("augment")(augment)
 app.command("adapt")(adapt)

@@ -1,7 +1,7 @@
 """Adversarial examples: images changed as little as a threat model allows, so that a classifier errs."""
 
 from synth.augment.adversarial.gradient import fgsm, pgd
-from synth.augment.adversarial.rays import Rays, ray_search, rays
+from synth.augment.adversarial.rays import Rays, ray_search, rays, reach
 from synth.augment.adversarial.threat import ThreatModel, attack_keys
 
-__all__ = ["Rays", "ThreatModel", "attack_keys", "fgsm", "pgd", "ray_search", "rays"]
+__all__ = ["Rays", "ThreatModel", "attack_keys", "fgsm", "pgd", "ray_search", "rays", "reach"]

@@ -46,7 +46,7 @@ class Rays:
     def images(self, originals: Tensor, threat: ThreatModel) -> Tensor:
         """uint8 in the ball: where the class changes, or failing that as far as the ball reaches."""
         # Whole levels, so that what fools is not undone by rounding.
-        levels = (self.amplitudes * 255).ceil().minimum(255 * _reach(threat, originals)).round()
+        levels = (self.amplitudes * 255).ceil().minimum(255 * reach(threat, originals)).round()
         return threat.images((originals + levels.reshape(-1, 1, 1, 1) * self.directions) / 255, originals)
 
 
@@ -63,7 +63,7 @@ def rays(
 
     ``queries``, ``keys`` and what is raised: see ``ray_search``.
     """
-    enough = _reach(threat, images)
+    enough = reach(threat, images)
     found = ray_search(network, images, labels, threat, queries=queries, keys=keys, enough=enough)
     return found.images(images, threat)
 
@@ -124,7 +124,7 @@ def _signs(keys: Tensor | None, rows: int, count: int) -> Tensor:
     return (2 * single.flatten(1)[:, :count] - 1).to(torch.int8)
 
 
-def _reach(threat: ThreatModel, images: Tensor) -> Tensor:
+def reach(threat: ThreatModel, images: Tensor) -> Tensor:
     """float32 [N], whole levels over 255: by how much all values of an image may change at once."""
     radius = threat.radius(images).double().reshape(-1) * 255
     if threat.norm == "l2":

@@ -48,12 +48,17 @@ def usable(partners: Partners | None) -> Partners:
             "The pipeline mixes samples ('batch') and there is no data set here to take partners from: use "
             "synth.integrations.torch.as_torch, or give Pipeline.run its partners."
         )
-    if len(partners.ids) < 2:
-        raise SourceError(
-            f"Mixing takes a partner from the data set, and it has {len(partners.ids)} image: give it at "
-            "least 2, or leave out 'batch'."
-        )
+    check_enough(partners.ids)
     return partners
+
+
+def check_enough(ids: Sequence[SampleId]) -> None:
+    """Raise SourceError for a data set that is too small to have partners."""
+    if len(ids) < 2:
+        raise SourceError(
+            f"Mixing takes a partner from the data set, and it has {len(ids)} image: give it at least 2, or "
+            "leave out 'batch'."
+        )
 
 
 def mixing_words(steps: Sequence[MixingOperation]) -> dict[str, int]:

@@ -113,6 +113,10 @@ class FileSource:
         self._settle()
         return self._files[position]
 
+    def origin(self, row: int) -> str:
+        """What the sample of a row, from 0, is called."""
+        return self.file(row).origin
+
     def subset(
         self, expected: Mapping[str, str], *, spec: str, classes: Sequence[str] | None = None
     ) -> FileSource:

@@ -13,6 +13,7 @@ import numpy as np
 from synth.artifacts.files import replace_file, storage_errors
 from synth.data.images import ImageSet
 from synth.data.pixels import over_white
+from synth.data.soft import SoftSource, check_shares
 from synth.data.source import ArraySource
 from synth.errors import NotFoundError, OutputExistsError, SourceError, UnreadableError
 from synth.text import some
@@ -27,13 +28,13 @@ _LABELS = {
 }
 
 
-def open_npz(path: Path, *, spec: str, part: str = "train") -> ArraySource:
+def open_npz(path: Path, *, spec: str, part: str = "train") -> ArraySource | SoftSource:
     """The images of an .npz file.
 
     Images are uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with 1, 3 or 4 channels (the fourth is alpha and
     is laid over white); where both readings are possible, channels are last. Labels are integers or texts,
-    [N] or [N, 1]. With ``class_names`` (texts [K]) integer labels count in it; without, the sorted labels of
-    the whole file, all parts, are the classes.
+    [N] or [N, 1], or shares of classes, floats [N, K]. With ``class_names`` (texts [K]) integer labels count
+    in it; without, the sorted labels of the whole file, all parts, are the classes.
 
     Args:
         part: ``train`` (keys ``images``, ``x``, ``x_train``, ...) or ``test`` (``x_test``, ...).
@@ -53,6 +54,8 @@ def open_npz(path: Path, *, spec: str, part: str = "train") -> ArraySource:
         )
     images = _as_images(arrays[key], f"{path}: {key}")
     label_key = next((name for name in _LABELS[part] if name in arrays), None)
+    if label_key is not None and arrays[label_key].dtype.kind == "f" and arrays[label_key].ndim == 2:
+        return _soft(path, spec, images, arrays[label_key], arrays.get("class_names"))
     labels, classes, notes = None, None, []
     if label_key is not None:
         labels = _flat_labels(arrays[label_key], len(images), f"{path}: {label_key}")
@@ -70,6 +73,16 @@ def open_npz(path: Path, *, spec: str, part: str = "train") -> ArraySource:
     return ArraySource(
         spec=spec, kind="npz", images=images, labels=labels, classes=classes, origin=path.name, notes=notes
     )
+
+
+def _soft(
+    path: Path, spec: str, images: np.ndarray, labels: np.ndarray, names: np.ndarray | None
+) -> SoftSource:
+    classes = [str(number) for number in range(labels.shape[1])] if names is None else list(map(str, names))
+    shares = check_shares(labels, len(images), len(classes), str(path))
+    inner = ArraySource(spec=spec, kind="npz", images=images, labels=None, classes=None, origin=path.name)
+    known = {inner.origin(row): one for row, one in enumerate(shares)}
+    return SoftSource(inner, known, classes)
 
 
 def _read(path: Path, keys: Collection[str]) -> tuple[dict[str, np.ndarray], list[str]]:

@@ -10,6 +10,7 @@ from synth.data.detection.coco import open_coco
 from synth.data.detection.find import open_annotated
 from synth.data.folder import LAYOUTS, open_folder
 from synth.data.npz import open_npz
+from synth.data.soft import open_soft_folder
 from synth.data.source import Source
 from synth.data.splits.manifest import is_split
 from synth.data.splits.open import open_part, refuse_whole, split_of
@@ -64,7 +65,8 @@ def _open_path(path: Path, spec: str, skip_unreadable: bool) -> Source:
     if path.is_dir():
         if (path / "data.npz").is_file() and (path / "manifest.json").is_file():
             return open_npz(path / "data.npz", spec=spec)
-        annotated = open_annotated(path, spec=spec, skip_unreadable=skip_unreadable)
+        soft = open_soft_folder(path, spec=spec, skip_unreadable=skip_unreadable)
+        annotated = soft or open_annotated(path, spec=spec, skip_unreadable=skip_unreadable)
         return annotated or open_folder(path, spec=spec, skip_unreadable=skip_unreadable)
     if path.suffix.lower() == ".json":
         return open_coco(path, spec=spec, skip_unreadable=skip_unreadable)

@@ -20,6 +20,7 @@ class Sample:
         origin: where it comes from, for people: the path below the source's folder, or ``file.npz[17]``.
         objects: what is in it, where the source says so: no object at all is known, too.
         mask: integers [H, W], the class of each pixel; None where it is not known.
+        shares: float32 [K], its share of each class, where labels are soft; ``label`` is None then.
     """
 
     image: np.ndarray
@@ -28,6 +29,7 @@ class Sample:
     origin: str
     objects: Objects | None = None
     mask: np.ndarray | None = None
+    shares: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

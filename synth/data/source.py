@@ -133,7 +133,7 @@ class ArraySource:
         image = canonical(self._images[row]).copy()
         known = None if self._ids is None else self._ids[row]
         label = None if self._labels is None else int(self._labels[row])
-        return Sample(image, label, known or content_id(image), self._name(row))
+        return Sample(image, label, known or content_id(image), self.origin(row))
 
     def subset(
         self, expected: Mapping[str, str], *, spec: str, classes: Sequence[str] | None = None
@@ -156,9 +156,10 @@ class ArraySource:
 
     def each(self, transform: Callable[[np.ndarray], T]) -> Iterator[tuple[str, T]]:
         for row, image in enumerate(self._images):
-            yield self._name(row), transform(canonical(image))
+            yield self.origin(row), transform(canonical(image))
 
-    def _name(self, row: int) -> str:
+    def origin(self, row: int) -> str:
+        """What the sample of a row, from 0, is called."""
         return f"{self._origin}[{row if self._rows is None else self._rows[row]}]"
 
 

@@ -135,12 +135,9 @@ def originals_of(data: Data, ids: Ids = "content", classes: Classes = None) -> O
 
 def original_of(sample: Sample) -> Original:
     """A sample of a source."""
-    return Original(
-        image=torch.from_numpy(sample.image).permute(2, 0, 1),
-        id=sample.id,
-        target=sample.label,
-        label=sample.label,
-    )
+    label = sample.label if sample.shares is None else torch.from_numpy(sample.shares)
+    image = torch.from_numpy(sample.image).permute(2, 0, 1)
+    return Original(image=image, id=sample.id, target=label, label=label)
 
 
 def classes_of(dataset: object, classes: Classes) -> tuple[str, ...] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from synth.augment import Pipeline, Samples
+from synth.augment import Partners, Pipeline, Samples
 from synth.augment.annotated import annotations_of, kind_of, with_annotations
+from synth.augment.mixing import check_enough
 from synth.batch import Batch, Fingerprint
 from synth.data.detection.source import AnnotatedSource
 from synth.data.pixels import content_id
 from synth.data.provenance import PIPELINE
 from synth.data.sample import Sample
+from synth.data.soft import shares_of
 from synth.data.source import Source
 from synth.data.writers import DatasetManifest
 from synth.data.writers.formats import get_format
@@ -26,6 +28,7 @@ from synth.data.writers.objects import check_layout
 from synth.errors import SourceError, UsageError
 from synth.offline.plan import SHARD_SIZE, Request, Shard, shards
 from synth.offline.writing import Progress, write_dataset
+from synth.text import some
 
 _SHARD_BYTES = 2**29
 """Most bytes of pixels in one shard."""
@@ -42,7 +45,7 @@ class AugmentationPlan(Request):
         copies: of each image; copy k has the epoch k, and follows all of copy k - 1.
         channels: of all images: grey ones are repeated, once augmented, where others are of colour.
         own_sizes: the images of the source have several sizes.
-        kept: class number of each image, or None.
+        kept: class number of each image, or its shares of all classes, or None.
         annotations: digest of what is known of objects and masks, or None.
     """
 
@@ -52,7 +55,7 @@ class AugmentationPlan(Request):
     copies: int
     channels: int
     own_sizes: bool = False
-    kept: tuple[int, ...] | None = None
+    kept: tuple[int, ...] | tuple[tuple[float, ...], ...] | None = None
     annotations: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -85,20 +88,17 @@ def make_augmentation_plan(
 
     Raises:
         ConfigError: a format that would lose objects or masks, or that needs them.
-        SourceError: there are no images.
+        SourceError: there are no images; or too few to mix, or of several shapes.
         UnreadableError: files that cannot be decoded.
         UsageError: a value is out of range, or a format that cannot hold several sizes.
     """
     if isinstance(copies, bool) or not isinstance(copies, int) or copies < 1:
         raise UsageError(f"copies must be a whole number from 1, not {copies!r}.")
-    if pipeline.specification.batch:
-        raise UsageError(
-            "The pipeline mixes samples, and a data set on disk holds one class for each image, not shares "
-            "of several: leave out 'batch' here, and mix in training (as_torch)."
-        )
     shapes = {shape for _, shape in source.each(lambda pixels: pixels.shape)}
     if not shapes:
         raise SourceError(f"There are no images in {source.info.spec}.")
+    if pipeline.specification.batch:
+        _check_mixing(pipeline, source, shapes)
     own_sizes = len({shape[:2] for shape in shapes}) > 1
     catalogue = source.catalogue if isinstance(source, AnnotatedSource) else None
     name = request.setdefault("format", default_format(source))
@@ -112,7 +112,8 @@ def make_augmentation_plan(
         )
     largest = max(height * width for height, width, _ in shapes) * 3
     request["shard_size"] = max(1, min(request.get("shard_size", SHARD_SIZE), _SHARD_BYTES // largest))
-    labels = source.labels
+    shares = shares_of(source)
+    labels = source.labels if shares is None else shares
     digest = pipeline.specification.digest
     return AugmentationPlan(
         model=f"{PIPELINE}{digest[:12]}",
@@ -126,7 +127,7 @@ def make_augmentation_plan(
         copies=copies,
         channels=max(depth for *_, depth in shapes),
         own_sizes=own_sizes,
-        kept=None if labels is None else tuple(labels.tolist()),
+        kept=None if labels is None else _plain(labels),
         annotations=None if catalogue is None else catalogue.digest,
         mode="exact",
         **request,
@@ -136,6 +137,27 @@ def make_augmentation_plan(
 def default_format(source: Source) -> str:
     """The format of a source with objects or masks; otherwise imagefolder."""
     return source.catalogue.layout if isinstance(source, AnnotatedSource) else "imagefolder"
+
+
+def _check_mixing(pipeline: Pipeline, source: Source, shapes: Collection[tuple[int, ...]]) -> None:
+    check_enough(source.ids)
+    after = set()
+    for height, width, channels in shapes:
+        size = height, width
+        for step in pipeline.specification.operations():
+            size = step.output_size(size)
+        after.add((channels, *size))
+    if len(after) > 1:
+        listed = some([" x ".join(map(str, one)) for one in sorted(after)], 3)
+        raise SourceError(
+            f"Images that are mixed have one shape, and those of {source.info.spec} have {len(after)} "
+            f"(channels x height x width): {listed}. Put resized_crop with a size under 'sample', bring "
+            "all to one number of channels, or leave out 'batch'."
+        )
+
+
+def _plain(labels: np.ndarray) -> tuple[int, ...] | tuple[tuple[float, ...], ...]:
+    return tuple(map(tuple, labels.tolist())) if labels.ndim == 2 else tuple(labels.tolist())
 
 
 def augment_dataset(
@@ -183,19 +205,26 @@ def _batches(source: Source, plan: AugmentationPlan, shard: Shard) -> Iterator[B
         precision="32",
         mode="exact",
     )
+    partners = None
+    if plan.pipeline.specification.batch:
+        partners = Partners(
+            plan.ids,
+            lambda place: _samples(plan, [_sample(source, plan, place)], [place]),
+            len(plan.classes or ()),
+        )
     rows = ((*divmod(index, len(plan.ids)), index) for index in range(shard.start, shard.start + shard.count))
     decoded = ((epoch, _sample(source, plan, place), place, index) for epoch, place, index in rows)
     for (epoch, _), group in groupby(decoded, lambda one: (one[0], kind_of(one[1]))):
         alike = list(group)
         originals = [sample for _, sample, _, _ in alike]
         samples = _samples(plan, originals, [place for _, _, place, _ in alike])
-        made = plan.pipeline.run(samples, epoch)
+        made = plan.pipeline.run(samples, epoch, partners)
         images = made.images
         if images.shape[1] < plan.channels:
             images = images.repeat(1, plan.channels, 1, 1)
         batch = Batch(
             images=images,
-            labels=samples.labels,
+            labels=made.labels,
             index=torch.tensor([index for *_, index in alike], dtype=torch.int64),
             seed=plan.seed,
             fingerprint=fingerprint,

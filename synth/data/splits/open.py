@@ -107,7 +107,10 @@ def _open_arrays(folder: Path, chosen: list[SampleRecord], spec: str, manifest: 
         file = folder / name / ARRAYS
         if not file.is_file():
             raise SourceError(f"{file} is missing. Restore it, or split again with --overwrite.")
-        pieces.append(open_npz(file, spec=spec))
+        piece = open_npz(file, spec=spec)
+        if not isinstance(piece, ArraySource):
+            raise SourceError(f"{file} was changed. Split again with --overwrite.")
+        pieces.append(piece)
     order = sorted(
         chosen, key=lambda record: list(dict.fromkeys(map(folder_of, chosen))).index(folder_of(record))
     )

@@ -1,8 +1,8 @@
 """A folder of images, one sub-folder per class, with ``metadata.jsonl``.
 
 torchvision's ``ImageFolder`` takes labels from the folders; Hugging Face's ``imagefolder`` takes ``label``
-and ``label_name`` from the metadata. Unlabelled images lie in ``images``. A seed beyond int64 is
-text there.
+and ``label_name`` from the metadata. Images without a class of their own lie in ``images``; of those that
+were mixed, the metadata has the ``shares`` of all classes. A seed beyond int64 is text there.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def write_shard(
     encoded = (file for batch in batches for file in encoding.encode(batch.numpy(), png_texts(batch)))
     records = (record for batch in batches for record in sample_records(batch))
     for data, record in zip(encoded, records, strict=True):
-        folder = "images" if folders is None else folders[record["label"]]
+        label = record["label"]
+        folder = "images" if folders is None or label is None else folders[label]
         name = f"{folder}/{sample_key(record['index'])}.{encoding.suffix}"
         files.append(write_file(staging.data, name, data))
         if record["seed"] > _MAX_INT64:

@@ -48,7 +48,7 @@ class DatasetManifest(_Record):
     count: int = Field(ge=1)
     classes: list[str] | None
     class_counts: list[int] | None
-    """Samples per class, in the order of ``classes``; None without classes."""
+    """Samples per class, in the order of ``classes``; None without classes, and of shares."""
     plan: dict[str, Any]
     """The request: model, seed, labels, parameters and all else that decides the files."""
     fingerprint: dict[str, str]

@@ -275,6 +275,6 @@ def _short(value: object) -> str:
 def _class_counts(batches: Sequence[Batch]) -> list[int] | None:
     labels = [batch.labels.cpu() for batch in batches if batch.labels is not None]
     classes = batches[0].classes
-    if not labels or classes is None:
+    if not labels or classes is None or labels[0].ndim == 2:  # shares are no counts
         return None
     return torch.bincount(torch.cat(labels), minlength=len(classes)).tolist()

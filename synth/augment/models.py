@@ -91,7 +91,7 @@ class ModelOperation(Operation):
         return _sampler(self._place(), self.digest)
 
     def core(self, program: Callable[[Any], Any]) -> Core:
-        """The network under another ``synth.models.program.Program`` than its family's."""
+        """The model under a ``synth.models.program.Program`` that is made of its family's."""
         return _core(self._place(), self.digest, program)
 
     def network(self) -> nn.Module:
@@ -140,8 +140,9 @@ def _sampler(folder: Path, digest: str) -> Sampler:
 
 @lru_cache(maxsize=_MODELS)
 def _core(folder: Path, digest: str, program: Callable[[Any], Any]) -> Core:
-    model = replace(load_model(_opened(folder, digest)), program=program)
-    return prepare(model, torch.device("cpu"), "32")[0]
+    model = load_model(_opened(folder, digest))
+    changed = replace(model, program=lambda network: program(model.program(network)))
+    return prepare(changed, torch.device("cpu"), "32")[0]
 
 
 @lru_cache(maxsize=_MODELS)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from synth.models.program import NoiseSpec, PictureParameter, State, Values
-from synth.models.vae import VAE
+from synth.models.vae import VAEProgram
 
 OTHERS = "others"
 
@@ -21,8 +21,8 @@ class BetweenProgram:
     noise: tuple[NoiseSpec, ...] = ()
     parameters = (PictureParameter(OTHERS, "the other images, their classes and weights"),)
 
-    def __init__(self, network: VAE) -> None:
-        self.network = network
+    def __init__(self, own: VAEProgram) -> None:
+        self.network = own.network
 
     def steps(self, parameters: Values) -> int:
         return 1

@@ -113,19 +113,23 @@ def test_a_batch_its_samples_and_its_record_are_equal(store, operation, model, f
     assert torch.equal(check_ways(pipeline, whole).labels, whole.labels)
 
 
-def test_translations_are_those_of_the_sampler_by_index_and_strength(store):
-    fields = {"strength": [0, 1], "direction": "b_to_a", "allow_label_drift": True}
-    pipeline, whole = read("translate_domain", "tint", store, **fields), samples()
+@pytest.mark.parametrize("model", ["tint", "cyclegan", "cut", "style", "toys"])
+def test_translations_are_those_of_the_sampler_by_index_and_strength(store, model):
+    way = {"direction": "b_to_a", "allow_label_drift": True} if model in ("tint", "cyclegan") else {}
+    side = 8 if model == "toys" else 16
+    pipeline = read("translate_domain", model, store, strength=[0, 1], **way)
+    whole = samples(size=(side, side))
     made = pipeline.run(whole)
-    sampler = Sampler.open("tint", store=store, device="cpu", precision="32", warmup_seconds=0)
+    sampler = Sampler.open(model, store=store, device="cpu", precision="32", warmup_seconds=0)
     for row, (entry,) in enumerate(pipeline.record(whole)):
-        drawn = entry["parameters"]
+        drawn, place = entry["parameters"], slice(row, row + 1)
         expected = sampler.translate(
-            whole.images[row : row + 1],
+            whole.images[place],
+            labels=whole.labels[place] if model == "toys" else None,
             start=drawn["index"],
             mode="exact",
             strength=drawn["strength"],
-            direction="b_to_a",
+            **{name: value for name, value in way.items() if name == "direction"},
         )
         assert torch.equal(made.images[row], expected.images[0])
 
@@ -209,3 +213,10 @@ def test_interpolation_needs_classes_that_the_model_knows(store):
     unlabelled = Samples(whole.images, whole.ids)
     with pytest.raises(ConfigError, match="has classes, and these samples have no labels"):
         pipeline.run(unlabelled, 0, partners_of(unlabelled))
+
+
+def test_strengths_that_decide_the_steps_are_run_value_by_value_to_the_same_end(store, monkeypatch):
+    pipeline = read("translate_domain", "tint", store, strength={"choice": [0.2, 0.7, 1]})
+    made = pipeline.run(samples()).images
+    monkeypatch.setattr("synth.augment.operations.generative.takes_strengths", lambda parameters: False)
+    assert torch.equal(pipeline.run(samples()).images, made)

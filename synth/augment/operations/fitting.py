@@ -49,13 +49,13 @@ def model_labels(step: str, model: str, samples: Samples, classes: tuple[str, ..
     if labels.is_floating_point() or labels.ndim != 1:
         raise ConfigError(f"{step}: {model} needs one class for each image, not shares of several.")
     if samples.classes is not None:
-        return _table(step, model, samples.classes, classes)[labels]
+        return _table(step, model, samples.classes, classes)[labels.cpu()]
     if int(labels.min()) < 0 or int(labels.max()) >= len(classes):
         raise ConfigError(
             f"{step}: {model} has {len(classes)} classes, 0 to {len(classes) - 1}, and the labels go from "
             f"{int(labels.min())} to {int(labels.max())}. Use a model of the samples' classes."
         )
-    return labels.long()
+    return labels.cpu().long()
 
 
 def model_shares(step: str, model: str, samples: Samples, classes: tuple[str, ...]) -> Tensor:

@@ -20,7 +20,9 @@ from synth.augment.samples import Samples
 from synth.errors import ConfigError, UsageError
 from synth.families import generates, require_translator
 from synth.labels import resolve_labels
+from synth.models.per_row import PerRowProgram, takes_strengths
 from synth.models.program import PictureParameter
+from synth.sampling import Sampler
 from synth.sampling.load import load_outline
 from synth.sampling.requests import check_parameters
 from synth.sampling.rows import Rows
@@ -72,7 +74,7 @@ class Generate(_Keyed):
         index = torch.from_numpy(parameters["index"].astype(np.int64))
         labels = self._labels(samples, index, sampler.artifact)
         made = sampler.run(Rows.of(SEED, index, labels), "exact", self.parameters)
-        return replace(samples, images=self.fitted(made, samples.size))
+        return replace(samples, images=self.fitted(made, samples.size).to(samples.images.device))
 
     def _labels(self, samples: Samples, index: Tensor, artifact: Artifact) -> Tensor | None:
         classes, counts = artifact.card.classes, artifact.manifest.training.class_counts
@@ -94,7 +96,7 @@ class TranslateDomain(_Keyed):
         None, description="Of models that know two; kept among the parameters."
     )
     strength: Annotated[Distribution, Within(0, 10)] | None = Field(
-        None, description="Of models that have one. One value, or few to choose from, is fastest."
+        None, description="Of models that have one; by default theirs."
     )
     allow_label_drift: bool = Field(
         False, description="Also with a model that was not found to keep what labelled images show."
@@ -142,23 +144,31 @@ class TranslateDomain(_Keyed):
                 raise ConfigError(f"{self.id}: {self.model} has classes, and these samples have no labels.")
             labels = model_labels(self.id, self.model, samples, classes)
         free = sampler.any_size and min(samples.size) >= LEAST_SIDE
-        taken = samples.images if free else self.fitted(samples.images, (image.height, image.width))
+        images = samples.images.cpu()
+        taken = images if free else self.fitted(images, (image.height, image.width))
         index = torch.from_numpy(parameters["index"].astype(np.int64))
         rows = Rows.of(SEED, index, labels, taken)
-        made = torch.empty_like(taken)
-        for values, places in self._alike(parameters, len(samples)):
-            made[places] = sampler.run(rows.of_places(places), "exact", {**self.parameters, **values})
-        return replace(samples, images=self.fitted(made, samples.size))
+        strength = None
+        if "strength" in parameters:
+            strength = torch.from_numpy(parameters["strength"].astype(np.float32))
+        made = self._made(rows, strength, sampler)
+        return replace(samples, images=self.fitted(made, samples.size).to(samples.images.device))
 
-    def _alike(self, parameters: Parameters, count: int) -> list[tuple[dict[str, float], Tensor]]:
-        """Positions of samples with the same strength, which are run together."""
-        if "strength" not in parameters:
-            return [({}, torch.arange(count))]
-        values, which = np.unique(parameters["strength"], return_inverse=True)
-        return [
-            ({"strength": value}, torch.from_numpy(np.flatnonzero(which == place)))
-            for place, value in enumerate(values.tolist())
-        ]
+    def _made(self, rows: Rows, strength: Tensor | None, sampler: Sampler) -> Tensor:
+        """uint8 [n, C, H, W]; ``strength`` is float32 [n]."""
+        if strength is None:
+            return sampler.run(rows, "exact", self.parameters)
+        if takes_strengths(sampler.parameters):
+            core, given = self.core(PerRowProgram), strength[:, None]
+            return core.run(replace(rows, given=given), "exact", {**core.defaults, **self.parameters})
+        # It decides how many steps there are, so that only equal ones are run together.
+        assert rows.images is not None
+        made = torch.empty_like(rows.images)
+        for value in np.unique(strength.numpy()).tolist():
+            places = torch.nonzero(strength == value)[:, 0]
+            values = {**self.parameters, "strength": value}
+            made[places] = sampler.run(rows.of_places(places), "exact", values)
+        return made
 
 
 class Style(TranslateDomain):

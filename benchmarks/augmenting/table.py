@@ -10,7 +10,7 @@ from worth.lines import Line, Obtained, Results, seeds
 from worth.statistics import told
 from worth.table import PAGE, place, read_results, render_lines
 
-from augmenting import operations, study
+from augmenting import adversarial, operations, study
 
 BEGIN, END = "<!-- augment: begin -->", "<!-- augment: end -->"
 
@@ -81,10 +81,31 @@ def erasing_line() -> Line:
     return Line(what, "lower (4.39 % -> 4.02 % in the paper)", "`augment.py study`", read)
 
 
+def adversarial_line() -> Line:
+    """Accuracy under PGD, and of clean images, after adversarial training."""
+
+    def read(results: Results) -> Obtained | None:
+        if adversarial.RESULT not in results:
+            return None
+        figures = results[adversarial.RESULT]
+        summary, settings = figures["summary"], figures["settings"]
+        text = (
+            f"{told(summary['pgd'])} with {told(summary['clean'])}, {seeds(summary)}; RayS "
+            f"{told(summary['rays'])}, all attacks {told(summary['worst'])} ({settings['count']:,} test "
+            f"images, {settings['restarts']} random starts, {summary['seconds'] / 60:.0f} min of training)"
+        )
+        met = summary["pgd"]["mean"] >= 0.88 and summary["clean"]["mean"] >= 0.97
+        return Obtained(text, met and summary["checks"]["mean"] == 1.0)
+
+    what = f"MNIST, adversarial training: accuracy under PGD-{adversarial.STEPS} at eps {adversarial.EPS}"
+    return Line(what, ">= 0.88 with clean >= 0.97", "`augment.py adversarial`", read)
+
+
 LINES = [
     *(speed_line(shape) for shape in operations.SHAPES),
     *(cost_line(pipeline) for pipeline in operations.PIPELINES),
     erasing_line(),
+    adversarial_line(),
 ]
 
 

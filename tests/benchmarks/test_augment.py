@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from augmenting import operations, study, table
+from augmenting import adversarial, operations, study, table
 from augmenting.cases import CASES
 from augmenting.timing import rates, ratio
 from worth.table import render_lines
@@ -75,3 +75,17 @@ def test_gains_are_paired_by_seed_and_the_table_tells_them():
     line = table.erasing_line().read(results)
     assert line is not None
     assert (line.met, line.text) == (True, "7.00 ± 0.00 % -> 6.55 ± 0.64 %, 2 seeds")
+
+
+@pytest.mark.parametrize(
+    ("robust", "masked", "missed"), [(0.9, False, False), (0.8, False, True), (0.9, True, True)]
+)
+def test_robustness_counts_only_where_gradients_are_not_masked(robust, masked, missed):
+    row = {"seed": 0, "clean": 0.98, "fgsm": 0.95, "pgd": robust, "rays": 0.91, "worst": 0.89, "seconds": 600}
+    figures = {
+        "settings": {"count": 2000, "restarts": 2},
+        "summary": adversarial.summarise([{**row, "checks": 5 / 6 if masked else 1.0}]),
+    }
+    told = render_lines({adversarial.RESULT: figures}, [table.adversarial_line()])
+    assert f"{robust:.3f} with 0.980, 1 seed; RayS 0.910, all attacks 0.890" in told
+    assert ("**missed**" in told) is missed

@@ -18,7 +18,7 @@ from synth.integrations.targets import Original, stacked, write_target
 
 Item = Any
 """An image, uint8 [C, H, W], or a pair of an image and its target."""
-_RAGGED = ("boxes", "labels", "points")
+_RAGGED = ("boxes", "labels", "masks", "objects", "points", "owners")
 _COLOURS = 3
 
 
@@ -90,7 +90,7 @@ def collate(items: Sequence[Item]) -> Any:
     """A batch of items: images uint8 [N, C, H, W], and their targets.
 
     Labels become int64 [N], shares float32 [N, K], masks [N, H, W]. Targets that are dictionaries become one
-    of columns, in which boxes, their labels and points stay lists of N tensors.
+    of columns, in which boxes, what belongs to them, and points stay lists of N tensors.
 
     Raises SourceError where images have several shapes.
     """

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from synth.augment.keys import SampleId
 from synth.data import Sample, Source
 from synth.errors import SourceError, UsageError
-from synth.integrations.targets import Original, read_target
+from synth.integrations.targets import Original, read_sample, read_target
 from synth.pixels import canonical, content_id
 
 Ids = Literal["content"] | Sequence[SampleId] | Callable[[Any], SampleId]
@@ -136,8 +136,8 @@ def originals_of(data: Data, ids: Ids = "content", classes: Classes = None) -> O
 def original_of(sample: Sample) -> Original:
     """A sample of a source."""
     label = sample.label if sample.shares is None else torch.from_numpy(sample.shares)
-    image = torch.from_numpy(sample.image).permute(2, 0, 1)
-    return Original(image=image, id=sample.id, target=label, label=label)
+    known = {"target": label, "label": label, **read_sample(sample)}
+    return Original(image=torch.from_numpy(sample.image).permute(2, 0, 1), id=sample.id, **known)
 
 
 def classes_of(dataset: object, classes: Classes) -> tuple[str, ...] | None:

@@ -3,7 +3,8 @@
 7, tensor(7)                       the number of its class; a pipeline that mixes makes shares of it
 tensor [H, W], a PIL image         a mask of integers, the class of each pixel
 {"boxes": ..., "labels": ...}      any of ``KEYS``: boxes float [M, 4] of left, top, right, bottom in pixels,
-                                   labels int64 [M] of boxes, mask, points float [K, 2], label
+                                   labels int64 [M] and masks [M, H, W] of boxes, mask, points float [K, 2],
+                                   label; objects int64 [M] and owners int64 [K], the numbers of the objects
 anything else                      stays as it is
 """
 
@@ -21,10 +22,11 @@ from torch import Tensor
 
 from synth.augment import Boxes, Points, Samples
 from synth.augment.keys import SampleId
+from synth.data import Sample
 from synth.errors import SourceError
 from synth.text import some
 
-KEYS = ("label", "boxes", "labels", "mask", "points", "image_id")
+KEYS = ("label", "boxes", "labels", "masks", "objects", "mask", "points", "owners", "image_id")
 _MATRIX = 2
 
 
@@ -37,7 +39,7 @@ class Original:
         id: decides its random numbers.
         target: as it was given, or None.
         label: number of its class, or shares float32 [K].
-        boxes, box_labels, mask, points: as ``Samples`` has them.
+        boxes, box_labels, box_masks, objects, mask, points, owners: as ``Samples`` has them.
     """
 
     image: Tensor
@@ -46,13 +48,24 @@ class Original:
     label: int | Tensor | None = None
     boxes: Tensor | None = None
     box_labels: Tensor | None = None
+    box_masks: Tensor | None = None
+    objects: Tensor | None = None
     mask: Tensor | None = None
     points: Tensor | None = None
+    owners: Tensor | None = None
 
     @property
     def kind(self) -> tuple[object, ...]:
         """Originals of equal kinds may be augmented together."""
-        known = (self.boxes, self.box_labels, self.mask, self.points)
+        known = (
+            self.boxes,
+            self.box_labels,
+            self.box_masks,
+            self.objects,
+            self.mask,
+            self.points,
+            self.owners,
+        )
         return (self.image.shape, type(self.label), *(one is not None for one in known))
 
 
@@ -87,13 +100,41 @@ def _of_mapping(target: Mapping[str, Any], name: str) -> dict[str, Any]:
         found["boxes"] = _corners(target["boxes"])
         if "labels" in target:
             found["box_labels"] = torch.as_tensor(target["labels"], dtype=torch.int64)
+        if "masks" in target:
+            found["box_masks"] = torch.as_tensor(target["masks"]).as_subclass(Tensor) > 0
+        if "objects" in target:
+            found["objects"] = torch.as_tensor(target["objects"], dtype=torch.int64)
     if "mask" in target:
         found["mask"] = _as_mask(target["mask"])
         if found["mask"] is None:
             raise SourceError(f"The mask of {name} is no picture of integers [H, W].")
     if "points" in target:
         found["points"] = torch.as_tensor(target["points"], dtype=torch.float32).reshape(-1, 2)
+        if "owners" in target:
+            found["owners"] = torch.as_tensor(target["owners"], dtype=torch.int64)
     return found
+
+
+def read_sample(sample: Sample) -> dict[str, Any]:
+    """The fields of ``Original`` that follow from the objects and the mask of a sample, if any are known.
+
+    The target is a mask alone, or a dictionary of ``KEYS``.
+    """
+    objects = sample.objects
+    if objects is None:
+        mask = None if sample.mask is None else torch.from_numpy(sample.mask)
+        return {} if mask is None else {"target": mask, "mask": mask}
+    known = {
+        "boxes": objects.boxes,
+        "labels": objects.labels,
+        "masks": objects.masks,
+        "objects": objects.numbers,
+        "points": objects.points,
+        "owners": objects.owners,
+        "mask": sample.mask,
+    }
+    target = {key: torch.from_numpy(value) for key, value in known.items() if value is not None}
+    return {"target": target, **_of_mapping(target, sample.origin)}
 
 
 def write_target(original: Original, made: Samples, row: int) -> Any:
@@ -115,14 +156,19 @@ def _written(original: Original, made: Samples, row: int) -> dict[str, Any]:
     if original.label is not None:
         written["label"] = _label(made, row)
     if made.boxes is not None:
-        mine = made.boxes.rows == row
-        written["boxes"] = made.boxes.corners[mine]
-        if made.boxes.labels is not None:
-            written["labels"] = made.boxes.labels[mine]
+        boxes = made.boxes.select(made.boxes.rows == row)
+        of_boxes = {"boxes": boxes.corners, "labels": boxes.labels, "objects": boxes.objects}
+        written |= {key: value for key, value in of_boxes.items() if value is not None}
+        if boxes.masks is not None:
+            given = original.target["masks"]
+            written["masks"] = boxes.masks.to(given.dtype if isinstance(given, Tensor) else torch.bool)
     if made.masks is not None:
         written["mask"] = made.masks[row]
     if made.points is not None:
-        written["points"] = made.points.places[made.points.rows == row]
+        points = made.points.select(made.points.rows == row)
+        written["points"] = points.places
+        if points.objects is not None:
+            written["owners"] = points.objects
     return written
 
 
@@ -142,10 +188,16 @@ def stacked(originals: list[Original], classes: tuple[str, ...] | None) -> Sampl
     boxes = points = None
     if first.boxes is not None:
         corners, rows = _ragged([one.boxes for one in originals])
-        names = [one.box_labels for one in originals if one.box_labels is not None]
-        boxes = Boxes(corners, rows, torch.cat(names) if names else None)
+        boxes = Boxes(
+            corners,
+            rows,
+            _joined([one.box_labels for one in originals]),
+            masks=_joined([one.box_masks for one in originals]),
+            objects=_joined([one.objects for one in originals]),
+        )
     if first.points is not None:
-        points = Points(*_ragged([one.points for one in originals]))
+        places = _ragged([one.points for one in originals])
+        points = Points(*places, _joined([one.owners for one in originals]))
     return Samples(
         torch.stack([one.image for one in originals]),
         tuple(one.id for one in originals),
@@ -157,6 +209,11 @@ def stacked(originals: list[Original], classes: tuple[str, ...] | None) -> Sampl
         points=points,
         classes=classes,
     )
+
+
+def _joined(parts: list[Tensor | None]) -> Tensor | None:
+    known = [part for part in parts if part is not None]
+    return torch.cat(known) if known else None
 
 
 def _ragged(parts: list[Tensor | None]) -> tuple[Tensor, Tensor]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -68,6 +69,16 @@ class RemoteModel:
             **transport,
         )
         self._allow_label_drift = allow_label_drift
+        self._opening = partial(
+            RemoteModel,
+            url,
+            key=key,
+            timeout_seconds=timeout_seconds,
+            retries=retries,
+            most_wait_seconds=most_wait_seconds,
+            allow_label_drift=allow_label_drift,
+            **transport,
+        )
         try:
             told = find(self._transport, model)
             self._card = read_card(told)
@@ -77,6 +88,10 @@ class RemoteModel:
         self._parameters: tuple[AnyParameter, ...] | None = None
         self._any_size = False
         self._learn(told)
+
+    def __reduce__(self) -> tuple[Callable[[str], RemoteModel], tuple[str]]:
+        """In another process it is opened anew, with connections of its own."""
+        return self._opening, (self._card.reference,)
 
     @property
     def card(self) -> ModelCard:

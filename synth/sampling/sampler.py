@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ class Sampler(Planner):
             load_model(artifact), self.device, resolve_precision(precision, self.device)
         )
         self._traits: Traits | None = None
+        self._warmup_seconds = warmup_seconds
         self._warm_up(warmup_seconds)
 
     @classmethod
@@ -81,6 +83,16 @@ class Sampler(Planner):
             precision=precision,
             warmup_seconds=warmup_seconds,
         )
+
+    def __reduce__(self) -> tuple[Callable[[], Sampler], tuple[()]]:
+        """In another process it is opened anew, from the same folder."""
+        return partial(
+            Sampler.open,
+            self.artifact.path,
+            device=str(self.device),
+            precision=self.precision,
+            warmup_seconds=self._warmup_seconds,
+        ), ()
 
     @property
     def concurrent(self) -> bool:

@@ -183,7 +183,7 @@ class NpzEncoder(_Plain):
     def __init__(self, whole: Batch) -> None:
         super().__init__(whole)
         self._sink = _Sink()
-        self._zip = zipfile.ZipFile(cast("IO[bytes]", self._sink), "w", zipfile.ZIP_STORED)
+        self._zip = _Archive(cast("IO[bytes]", self._sink), "w", zipfile.ZIP_STORED)
         # As for all members of archives that are not seekable, its size and checksum follow it.
         self._images = self._zip.open(_member("images"), "w", force_zip64=True)
 
@@ -216,6 +216,13 @@ class NpzEncoder(_Plain):
             self._zip.writestr(_member(name), file.getvalue())
         self._zip.close()
         return self._sink.drain()
+
+
+class _Archive(zipfile.ZipFile):
+    """One that may be given up half written, as answers are whose images could not be made."""
+
+    def __del__(self) -> None:
+        """Nothing is closed: the sink holds no file, and a member that is still open would be an error."""
 
 
 class _Sink:

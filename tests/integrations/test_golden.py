@@ -18,9 +18,12 @@ from torchvision.transforms import v2
 
 from synth.augment import Partners, Pipeline, Samples
 from synth.cli import main
+from synth.client import RemotePipeline
 from synth.data import open_source
 from synth.integrations.torch import as_stream, as_torch, as_transform, collate
 from tests.integrations.conftest import digest
+from tests.serving.conftest import listen as listen
+from tests.serving.conftest import store as store
 
 SAMPLE = [
     {"operation": "crop", "padding": 2, "edge": "reflect"},
@@ -55,11 +58,15 @@ def at_epoch(dataset):
     return dataset
 
 
+def whole(source):
+    labels = torch.from_numpy(source.labels.copy())
+    return Samples(originals(source), tuple(source.ids), labels, classes=source.info.classes)
+
+
 @pytest.fixture(scope="module")
 def golden(clothes):
     """Digests by what the pipeline does, from the pipeline itself."""
-    source = open_source(clothes)
-    samples = Samples(originals(source), tuple(source.ids), torch.from_numpy(source.labels.copy()))
+    samples = whole(open_source(clothes))
     partners = Partners(samples.ids, lambda at: samples.part(slice(at, at + 1)), 10)
     made = {
         "plain": pipeline(PLAIN).run(samples, EPOCH),
@@ -178,6 +185,13 @@ def test_a_data_set_on_disk_also_one_that_was_killed(clothes, golden, tmp_path):
     with np.load(tmp_path / "out" / "data.npz") as made:
         images = made["images"][256:].reshape(256, 1, 28, 28)
         assert digest(zip(images, made["labels"][256:], strict=True)) == golden["plain"]
+
+
+@pytest.mark.parametrize("spec", [PLAIN, MIXED], ids=["plain", "mixed"])
+def test_a_server(source, golden, listen, spec):
+    with RemotePipeline(listen(), spec, seed=SEED) as remote:
+        made = remote.run(whole(source), EPOCH)
+    assert digest(zip(made.images, made.labels, strict=True)) == golden["mixed" if spec is MIXED else "plain"]
 
 
 def channels_first(batches):

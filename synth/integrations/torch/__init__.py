@@ -7,6 +7,7 @@ with any number of workers, in any order, on any rank, and after a restart. Tell
 from synth.integrations.augmenter import collate
 from synth.integrations.torch.dataset import AugmentedDataset, as_torch
 from synth.integrations.torch.stream import AugmentedIterable, AugmentedStream, as_stream
+from synth.integrations.torch.synthetic import SynthStream
 from synth.integrations.torch.transform import AugmentTransform, as_transform
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "AugmentedDataset",
     "AugmentedIterable",
     "AugmentedStream",
+    "SynthStream",
     "as_stream",
     "as_torch",
     "as_transform",

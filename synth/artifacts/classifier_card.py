@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from synth.artifacts import card
+from synth.artifacts import readme
 from synth.artifacts.manifest import Manifest
 
 _ADAPTED = ("coral", "dann")
@@ -31,9 +31,9 @@ def classifier_readme(manifest: Manifest, *, preview: bool) -> str:
             f"{manifest.weights.parameters:,} parameters.",
             "",
             *([shown, ""] if preview else []),
-            *card.made(manifest),
-            *card.data(manifest),
-            *card.figures(manifest),
+            *readme.made(manifest),
+            *readme.data(manifest),
+            *readme.figures(manifest),
             *_use(manifest),
             *_limits(manifest),
         ]

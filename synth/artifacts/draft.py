@@ -12,7 +12,6 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import synth
-from synth.artifacts.card import readme
 from synth.artifacts.classifier_card import classifier_readme
 from synth.artifacts.ids import TrainingIds
 from synth.artifacts.manifest import (
@@ -27,6 +26,7 @@ from synth.artifacts.manifest import (
     WeightsInfo,
     generator_digest,
 )
+from synth.artifacts.readme import readme
 
 if TYPE_CHECKING:  # the store is listed without torch
     from PIL.Image import Image

@@ -184,7 +184,7 @@ def _training(training: TrainingInfo) -> list[tuple[str, str]]:
 
 
 def _fields(artifact: Artifact) -> list[tuple[str, str]]:
-    from synth.artifacts.card import figure
+    from synth.artifacts.readme import figure
 
     card, manifest = artifact.card, artifact.manifest
     fields = [

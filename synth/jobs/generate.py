@@ -13,7 +13,7 @@ from synth.batch import Batch
 from synth.data.grid import grid
 from synth.data.writers import DatasetManifest
 from synth.errors import ArtifactError
-from synth.jobs.bodies import GenerateBody
+from synth.jobs.dataset_bodies import GenerateBody
 from synth.jobs.task import Task
 from synth.offline import Shard, generate_dataset, make_plan, run_shard, shards
 from synth.sampling import Sampler

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from synth.data.writers import read_manifest
 from synth.errors import NotFoundError
-from synth.jobs.bodies import SourceBody, TrainBody
+from synth.jobs.bodies import SourceBody
 from synth.jobs.folder import JobFolder
 from synth.jobs.task import Task
+from synth.jobs.train_body import TrainBody
 
 
 def input_of(task: Task, body: SourceBody) -> str | Path:

@@ -37,19 +37,19 @@ KINDS: dict[str, Kind] = {
         Kind(
             name="generate",
             summary="a labelled data set from a trained model",
-            body="synth.jobs.bodies:GenerateBody",
+            body="synth.jobs.dataset_bodies:GenerateBody",
             run="synth.jobs.generate:run",
         ),
         Kind(
             name="translate",
             summary="a labelled data set made from a built-in one, or from one made by a job",
-            body="synth.jobs.bodies:TranslateBody",
+            body="synth.jobs.dataset_bodies:TranslateBody",
             run="synth.jobs.translate:run",
         ),
         Kind(
             name="train",
             summary="a generator trained on a built-in data set, or on one made by a job",
-            body="synth.jobs.bodies:TrainBody",
+            body="synth.jobs.train_body:TrainBody",
             run="synth.jobs.train:run",
         ),
         Kind(

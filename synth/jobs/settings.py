@@ -11,7 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from synth.errors import ConfigError
 from synth.home import home, store_folder
 from synth.jobs.database import Database
-from synth.jobs.queue import LEASE_SECONDS, Queue
+from synth.jobs.leases import LEASE_SECONDS
+from synth.jobs.queue import Queue
 
 
 class JobSettings(BaseSettings):

@@ -11,9 +11,9 @@ from synth.artifacts import Store
 from synth.artifacts.files import replace_file, storage_errors
 from synth.errors import ResumeError
 from synth.families import get_family
-from synth.jobs.bodies import TrainBody
 from synth.jobs.inputs import input_of, target_of
 from synth.jobs.task import Task
+from synth.jobs.train_body import TrainBody
 from synth.training import Recipe, fit
 from synth.training.recipe import make_recipe
 from synth.training.runs import all_runs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from synth.data import open_source
-from synth.jobs.bodies import TranslateBody
+from synth.jobs.dataset_bodies import TranslateBody
 from synth.jobs.generate import open_sampler, preview, progress_of, result
 from synth.jobs.inputs import input_of
 from synth.jobs.task import Task

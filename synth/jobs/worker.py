@@ -23,7 +23,8 @@ from types import FrameType
 from synth.errors import InterruptedRunError, OverloadError, StorageError, SynthError
 from synth.jobs.folder import JobBusyError, JobFolder
 from synth.jobs.kinds import KINDS, get_kind
-from synth.jobs.queue import LeaseLostError, Queue
+from synth.jobs.leases import LeaseLostError
+from synth.jobs.queue import Queue
 from synth.jobs.records import Job
 from synth.jobs.removal import remove_old_jobs
 from synth.jobs.settings import WorkerSettings, load_worker_settings

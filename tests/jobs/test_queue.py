@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from synth.errors import NotFoundError, OverloadError, UsageError
-from synth.jobs.queue import LEASE_SECONDS, JobMismatchError, LeaseLostError
+from synth.jobs.leases import LEASE_SECONDS, LeaseLostError
+from synth.jobs.queue import JobMismatchError
 
 KINDS = {"generate", "train"}
 BODY = {"count": 3, "seed": 2**64 - 1, "labels": {"b": 1, "a": 2}, "odd": "\ud800\x00é"}

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 import synth.training.loop
 import synth.training.observer
 from synth.artifacts import Store
-from synth.jobs.bodies import TrainBody
 from synth.jobs.train import _Reporter
+from synth.jobs.train_body import TrainBody
 
 
 @pytest.fixture

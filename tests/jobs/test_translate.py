@@ -14,7 +14,7 @@ from synth.artifacts import Store
 from synth.data import open_source
 from synth.data.writers import read_manifest
 from synth.errors import LabelError, NotFoundError, UsageError
-from synth.jobs.bodies import GenerateBody, TranslateBody
+from synth.jobs.dataset_bodies import GenerateBody, TranslateBody
 from synth.jobs.evaluate_body import EvaluateBody
 from synth.serving.archive import DatasetArchive
 from tests import translators

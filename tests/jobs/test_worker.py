@@ -18,7 +18,7 @@ import synth.data.writers.formats
 import synth.data.writers.imagefolder as imagefolder
 import synth.jobs.generate
 from synth.errors import StorageError
-from synth.jobs.bodies import GenerateBody
+from synth.jobs.dataset_bodies import GenerateBody
 from synth.jobs.kinds import KINDS
 from synth.jobs.settings import WorkerSettings
 from synth.jobs.worker import Worker

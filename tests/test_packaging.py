@@ -22,7 +22,10 @@ def fail(name):
     raise
 for module in pkgutil.walk_packages(synth.__path__, "synth.", onerror=fail):
     if module.name != "synth.__main__":  # that one runs the command line
-        importlib.import_module(module.name)
+        try:
+            importlib.import_module(module.name)
+        except synth.SynthError as error:
+            assert "synth-service[" in str(error), error  # an extra that is not installed, and is named
     print(module.name)
 """
 

@@ -44,6 +44,13 @@ def scenes(places=APART):
     return Samples(images, tuple(f"s{row}" for row in range(COUNT)), boxes=boxes, masks=classes)
 
 
+def with_points(samples):
+    """A keypoint in the first pixel of each object."""
+    boxes = replace(samples.boxes, objects=torch.arange(len(samples.boxes)))
+    places = torch.stack([mask.nonzero()[0].flip(0) for mask in boxes.masks]) + 0.5
+    return replace(samples, boxes=boxes, points=Points(places, boxes.rows, boxes.objects))
+
+
 def around(mask):
     y, x = torch.nonzero(mask, as_tuple=True)
     return [x.min().item(), y.min().item(), x.max().item() + 1.0, y.max().item() + 1.0]
@@ -127,6 +134,20 @@ def test_classes_of_masks_are_objects_where_nothing_else_is_known_and_labels_sha
     for row, (entry,) in enumerate(pipeline.record(samples, partners=partners_of(samples, COUNT))):
         assert torch.equal(made.images[row] != 200, (made.masks[row] > 0)[None])
         assert made.labels[row, entry["partner"]].item() == pytest.approx(36 / (HEIGHT * WIDTH))
+
+
+def test_keypoints_come_and_go_with_their_objects():
+    samples = with_points(scenes())
+    for spec in ({"sample": ["mask_dropout"]}, {"batch": ["copy_paste"]}):
+        made = Pipeline.read(spec, seed=1).run(samples, partners=partners_of(samples))
+        here = list(zip(made.points.rows.tolist(), made.points.objects.tolist(), strict=True))
+        there = list(zip(made.boxes.rows.tolist(), made.boxes.objects.tolist(), strict=True))
+        assert len(here) != len(samples.points)
+        # Those of objects that nothing is left of stay, as the box policy drops them later.
+        assert set(there) <= set(here)
+        assert torch.equal(made.points.places, samples.points.places[made.points.objects])
+    erased = Pipeline.read({"sample": ["mask_dropout"]}, seed=1).run(samples)
+    assert erased.points.objects.tolist() == erased.boxes.objects.tolist()
 
 
 @pytest.mark.parametrize("fill", ["mean", "noise", 7])
@@ -235,7 +256,9 @@ def test_samples_whose_objects_are_not_known_are_refused():
     with pytest.raises(SourceError, match="takes objects by their pixels"):
         Pipeline.read({"batch": ["copy_paste"]}).run(scenes(), partners=partners_of(bare))
     points = Points(torch.tensor([[1.0, 1.0]]), torch.zeros(1, dtype=torch.int64))
-    with pytest.raises(SourceError, match="mask_dropout would leave the points"):
+    with pytest.raises(SourceError, match="mask_dropout would leave the label"):
+        Pipeline.read({"sample": ["mask_dropout"]}).run(replace(scenes(), labels=torch.arange(COUNT)))
+    with pytest.raises(SourceError, match="to which object each keypoint belongs"):
         Pipeline.read({"sample": ["mask_dropout"]}).run(replace(scenes(), points=points))
     with pytest.raises(SourceError, match="these boxes have no labels"):
         Pipeline.read({"sample": [{"operation": "mask_dropout", "classes": [1]}]}).run(

@@ -12,12 +12,13 @@ from pydantic import Field
 from torch import Tensor
 
 from synth.augment.box_policy import tight
-from synth.augment.boxes import Boxes
+from synth.augment.boxes import Boxes, Points
 from synth.augment.distributions import Distribution, Within
 from synth.augment.kernels.noise import halves
 from synth.augment.keys import noise_key
 from synth.augment.objects import BACKGROUND, objects_of
 from synth.augment.operation import (
+    ALL,
     LabelEffect,
     Meta,
     MixingOperation,
@@ -29,6 +30,7 @@ from synth.augment.operation import (
 )
 from synth.augment.operations.mixing import shared
 from synth.augment.samples import Samples
+from synth.errors import SourceError
 
 _SHARE = Within(0, 1)
 Classes = Annotated[tuple[int, ...], Field(min_length=1)]
@@ -49,11 +51,11 @@ class CopyPaste(_OnObjects, MixingOperation):
     """Objects of the partner, at least one, in the same place (Ghiasi et al., arXiv 2012.07177).
 
     Boxes that they cover become those of what is still seen. Masks of classes go with the pixels; where these
-    are all that is known, all pixels of a class are one object. Labels are shared by the area pasted.
+    are all that is known, all pixels of a class are one object. Keypoints come with their objects. Labels are
+    shared by the area pasted.
     """
 
     name: ClassVar[str] = "copy_paste"
-    targets: ClassVar[frozenset[Target]] = frozenset({"image", "boxes", "masks", "label"})
     needs: ClassVar[frozenset[Need]] = frozenset({"partner", "objects"})
 
     def mix(self, samples: Samples, partners: Sequence[Samples], parameters: Parameters) -> Samples:
@@ -61,9 +63,13 @@ class CopyPaste(_OnObjects, MixingOperation):
         objects = objects_of(other)
         chosen = objects.chosen(parameters["key"], parameters["share"], self.classes, least=1)
         pasted = objects.shown(chosen, len(samples))
-        boxes, masks = samples.boxes, samples.masks
+        boxes, masks, points = samples.boxes, samples.masks, samples.points
+        theirs = None
         if boxes is not None and other.boxes is not None and objects.boxes is not None:
-            boxes = Boxes.concatenate([_covered(boxes, pasted), other.boxes.select(objects.boxes[chosen])])
+            theirs = other.boxes.select(objects.boxes[chosen])
+            boxes = Boxes.concatenate([_covered(boxes, pasted), theirs])
+        if points is not None and other.points is not None:
+            points = Points.concatenate([points, other.points.select(_belong(other.points, theirs))])
         if masks is not None and other.masks is not None:
             masks = torch.where(pasted, other.masks, masks)
         area = pasted.sum((1, 2)).to(torch.float32) / pasted[0].numel()
@@ -73,18 +79,19 @@ class CopyPaste(_OnObjects, MixingOperation):
             labels=shared(samples.labels, other.labels, 1 - area),
             boxes=boxes,
             masks=masks,
+            points=points,
         )
 
 
 class MaskDropout(_OnObjects, SampleOperation):
-    """Objects erased, with their boxes and their pixels in masks.
+    """Objects erased, with their boxes, keypoints, and pixels in masks.
 
     Pixels that belong to another object as well stay. Images with a class of their own are refused, since it
     may be that of what was erased.
     """
 
     name: ClassVar[str] = "mask_dropout"
-    targets: ClassVar[frozenset[Target]] = frozenset({"image", "boxes", "masks"})
+    targets: ClassVar[frozenset[Target]] = ALL - {"label"}
     needs: ClassVar[frozenset[Need]] = frozenset({"objects"})
     label_effect: ClassVar[LabelEffect] = "drop"
     extra_words: ClassVar[int] = 4
@@ -100,17 +107,21 @@ class MaskDropout(_OnObjects, SampleOperation):
         objects = objects_of(samples)
         chosen = objects.chosen(parameters["key"], parameters["share"], self.classes)
         hole = objects.shown(chosen, len(samples)) & ~objects.shown(~chosen, len(samples))
-        boxes = samples.boxes
+        boxes, points = samples.boxes, samples.points
+        erased = None
         if boxes is not None and objects.boxes is not None:
             keep = torch.ones(len(boxes), dtype=torch.bool)
             keep[objects.boxes[chosen]] = False
-            boxes = boxes.select(keep)
+            boxes, erased = boxes.select(keep), boxes.select(~keep)
+        if points is not None:
+            points = points.select(~_belong(points, erased))
         return replace(
             samples,
             images=torch.where(
                 hole[:, None], self._filling(samples.images, hole, parameters), samples.images
             ),
             boxes=boxes,
+            points=points,
             masks=None if samples.masks is None else samples.masks.masked_fill(hole, self.mask_fill),
         )
 
@@ -126,6 +137,19 @@ class MaskDropout(_OnObjects, SampleOperation):
             total = (images.long() * rest).sum((2, 3), keepdim=True)
             return ((total + count // 2) // count).to(torch.uint8)
         return images.new_full((1, 1, 1, 1), self.fill)
+
+
+def _belong(points: Points, boxes: Boxes | None) -> Tensor:
+    """bool [K]: which keypoints are of one of these objects; SourceError where that is not known."""
+    if not len(points):
+        return torch.zeros(0, dtype=torch.bool)
+    if points.objects is None or boxes is None or boxes.objects is None:
+        raise SourceError(
+            "It is not known to which object each keypoint belongs, and objects are pasted or erased: give "
+            "Points and Boxes the numbers of objects ('objects'), or leave keypoints out."
+        )
+    mine = torch.stack([points.rows, points.objects], dim=1)
+    return (mine[:, None] == torch.stack([boxes.rows, boxes.objects], dim=1)).all(2).any(1)
 
 
 def _covered(boxes: Boxes, pasted: Tensor) -> Boxes:

@@ -4,12 +4,14 @@
     pgd    several (Madry et al., arXiv 1706.06083)
 
 The radius rises at first, since at its full size a new network learns to say the same of all images. Attacks
-are made on the network as it is evaluated, and in the precision of the training.
+are made on the network as it is evaluated, and in the precision of the training; in float32 where that is
+float16, in which small gradients vanish.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Literal
 
 import torch
@@ -90,10 +92,12 @@ def attacked(
     at, keys = rows.to(images.device), attack_keys(recipe.seed, position[rows])
     pixels, wanted = (images[at] + 1) / 2, labels[at]
     step = None if recipe.step_size is None else risen * recipe.step_size
-    if recipe.adversarial == "fgsm":
-        found = fgsm(network, pixels, wanted, threat, step_size=step, keys=keys)
-    else:
-        found = pgd(network, pixels, wanted, threat, steps=recipe.steps, step_size=step, keys=keys)
+    exact = torch.autocast(images.device.type, enabled=False) if recipe.precision == "16" else nullcontext()
+    with exact:
+        if recipe.adversarial == "fgsm":
+            found = fgsm(network, pixels, wanted, threat, step_size=step, keys=keys)
+        else:
+            found = pgd(network, pixels, wanted, threat, steps=recipe.steps, step_size=step, keys=keys)
     return images.index_copy(0, at, threat.inputs(found).to(images.dtype))
 
 

@@ -79,6 +79,20 @@ def test_a_part_of_the_batch_is_attacked_as_the_whole():
 
 
 @pytest.mark.parametrize(
+    ("precision", "computed"), [("16", torch.float32), ("bf16", torch.bfloat16), ("32", torch.float32)]
+)
+def test_attacks_are_of_the_trainings_precision_but_never_of_float16(precision, computed):
+    network = Classifier({"width": 4, "most": 4, "blocks": 1, "features": 4}, ImageShape(1, 8, 8), 2)
+    seen = set()
+    network.dense.register_forward_hook(lambda module, given, made: seen.add(made.dtype))
+    images, labels = torch.zeros(2, 1, 8, 8), torch.arange(2)
+    kinds = {"16": torch.float16, "bf16": torch.bfloat16, "32": torch.float32}
+    with torch.autocast("cpu", kinds[precision], enabled=precision != "32"):
+        attacked(network, images, labels, recipe(precision=precision), position=labels, progress=1.0)
+    assert seen == {computed}
+
+
+@pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"adversarial": "none", "eps": 0.3}, "eps is of adversarial training"),

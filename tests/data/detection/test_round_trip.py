@@ -229,3 +229,21 @@ def test_batches_take_their_annotations_along(coco):
     both = type(batch).concatenate([batch.part(0, batch.images[:1]), part])
     assert [len(one.objects) for one in both.annotations] == [3, 0]
     assert torch.equal(both.images, batch.images)
+
+
+def test_objects_that_mixing_brings_in_have_ids_of_their_own(coco, tmp_path):
+    coco.content["annotations"][0]["image_id"] = 5
+    coco.write()
+    made = augment(coco.file, tmp_path / "out", {"batch": ["mosaic"]}, copies=4)
+    catalogue = made.catalogue
+    own = {11: 42, 12: 42, 101: 5}
+    ids = [one.id for one in catalogue.annotations]
+    assert len(set(ids)) == len(ids)
+    kept = [one for one in catalogue.annotations if one.id < 4 * 102]
+    brought = [one for one in catalogue.annotations if one.id >= 4 * 102]
+    assert kept
+    assert sorted(one.id for one in brought) == list(range(408, 408 + len(brought)))
+    assert brought
+    for one in kept:
+        copy, number = divmod(one.id, 102)
+        assert catalogue.images[one.image].id == own[number] + 43 * copy

@@ -34,7 +34,7 @@ def print_report(report: SourceReport) -> None:
 def _results(report: SourceReport) -> list[list[str]]:
     duplicates = report.duplicates
     return [
-        ["unreadable", f"{len(report.unreadable):,} files"],
+        ["unreadable", f"{len(report.unreadable):,} files or annotations"],
         [
             "duplicates",
             f"{duplicates.exact_surplus:,} surplus images in {duplicates.exact_clusters:,} clusters",

@@ -32,6 +32,8 @@ from synth.text import some
 
 _SHARD_BYTES = 2**29
 """Most bytes of pixels in one shard."""
+_MASK_BYTES = 2**27
+"""Most bytes of objects' masks in one, on average: they are held several times on their way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +112,11 @@ def make_augmentation_plan(
             f"The images of {source.info.spec} have several sizes, and the format {name} holds images of "
             "one. Use imagefolder or webdataset."
         )
-    largest = max(height * width for height, width, _ in shapes) * 3
-    request["shard_size"] = max(1, min(request.get("shard_size", SHARD_SIZE), _SHARD_BYTES // largest))
+    pixels = max(height * width for height, width, _ in shapes)
+    most = _SHARD_BYTES // (3 * pixels)
+    if catalogue is not None and catalogue.has_pixels:
+        most = min(most, _MASK_BYTES * len(catalogue.images) // (pixels * len(catalogue.annotations)))
+    request["shard_size"] = max(1, min(request.get("shard_size", SHARD_SIZE), most))
     shares = shares_of(source)
     labels = source.labels if shares is None else shares
     digest = pipeline.specification.digest

@@ -64,7 +64,12 @@ def open_coco(path: Path, *, spec: str, skip_unreadable: bool = False) -> Annota
     if not files:
         raise SourceError(f"{path} names no image that can be used.")
     return AnnotatedSource(
-        spec=spec, files=files, catalogue=catalogue, notes=notes, skip_unreadable=skip_unreadable
+        spec=spec,
+        files=files,
+        catalogue=catalogue,
+        notes=notes,
+        faults=faults.left_out,
+        skip_unreadable=skip_unreadable,
     )
 
 

@@ -35,12 +35,12 @@ class Faults:
 
     def __init__(self, where: Path, *, skip: bool) -> None:
         self._where, self._skip = where, skip
-        self._faults: list[str] = []
+        self._faults: list[tuple[str, str]] = []
         self._mended: dict[str, list[str]] = {}
 
     def add(self, entry: str, what: str) -> None:
         """An entry that cannot be used."""
-        self._faults.append(f"{entry} {what}")
+        self._faults.append((entry, what))
 
     def mend(self, entry: str, what: str) -> None:
         """An entry that can be used, or means nothing."""
@@ -50,20 +50,26 @@ class Faults:
         """The error for an entry for which nothing of the data set is used."""
         return SourceError(f"{self._where}: {entry} {what}.")
 
+    @property
+    def left_out(self) -> tuple[tuple[str, str], ...]:
+        """(entry, reason) of the faults."""
+        return tuple(self._faults)
+
     def settle(self) -> list[str]:
         """Notes on what was mended and left out.
 
         Raises SourceError where there are faults and they are not to be left out.
         """
+        told = [f"{entry} {what}" for entry, what in self._faults]
         if self._faults and not self._skip:
             raise SourceError(
-                f"{plural(len(self._faults), 'fault')} in {self._where}: {some(self._faults, _NAMED)}. Mend "
+                f"{plural(len(self._faults), 'fault')} in {self._where}: {some(told, _NAMED)}. Mend "
                 "them, or leave such entries out with --skip-unreadable."
             )
         notes = [f"{len(entries):,} {what}: {some(entries, 3)}" for what, entries in self._mended.items()]
         if self._faults:
             count = f"{len(self._faults):,} faulty {'entry' if len(self._faults) == 1 else 'entries'}"
-            notes.append(f"{count} left out: {some(self._faults, _NAMED)}")
+            notes.append(f"{count} left out: {some(told, _NAMED)}")
         return notes
 
     @contextmanager

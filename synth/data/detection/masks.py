@@ -52,7 +52,12 @@ def open_masks(images: Path, masks: Path, *, spec: str, skip_unreadable: bool = 
         raise SourceError(f"{images.parent} holds no image with a mask ({some(sorted(there), 3)}).")
     catalogue = Catalogue("masks", (), tuple(records), ())
     return AnnotatedSource(
-        spec=spec, files=files, catalogue=catalogue, notes=notes, skip_unreadable=skip_unreadable
+        spec=spec,
+        files=files,
+        catalogue=catalogue,
+        notes=notes,
+        faults=faults.left_out,
+        skip_unreadable=skip_unreadable,
     )
 
 

@@ -38,10 +38,12 @@ class AnnotatedSource(FileSource):
         files: Sequence[ImageFile],
         catalogue: Catalogue,
         notes: Sequence[str] = (),
+        faults: tuple[tuple[str, str], ...] = (),
         skip_unreadable: bool = False,
         expected: Mapping[str, str] | None = None,
     ) -> None:
-        """``files``: at most one of each image of the catalogue, of the same origin."""
+        """``files``: at most one of each image of the catalogue, of the same origin. ``faults``: (entry,
+        reason) of what was left out of it."""
         super().__init__(
             spec=spec,
             kind=catalogue.layout,
@@ -51,11 +53,17 @@ class AnnotatedSource(FileSource):
             expected=expected,
         )
         self.catalogue = catalogue
+        self._faults = faults
 
     @property
     def info(self) -> SourceInfo:
         names = tuple(category.name for category in self.catalogue.categories)
         return replace(super().info, categories=names or None)
+
+    @property
+    def unreadable(self) -> tuple[tuple[str, str], ...]:
+        """As of any ``FileSource``, and the entries of annotations that were left out."""
+        return (*self._faults, *super().unreadable)
 
     def record(self, origin: str) -> ImageRecord:
         """What is known of an image as a whole."""

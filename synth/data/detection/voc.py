@@ -78,7 +78,12 @@ def open_voc(
         tuple(replace(one, label=by_number[one.label]) for one in annotations),
     )
     return AnnotatedSource(
-        spec=spec, files=files, catalogue=catalogue, notes=notes, skip_unreadable=skip_unreadable
+        spec=spec,
+        files=files,
+        catalogue=catalogue,
+        notes=notes,
+        faults=faults.left_out,
+        skip_unreadable=skip_unreadable,
     )
 
 

@@ -82,7 +82,12 @@ def open_yolo(
         tuple(annotations),
     )
     return AnnotatedSource(
-        spec=spec, files=files, catalogue=catalogue, notes=notes, skip_unreadable=skip_unreadable
+        spec=spec,
+        files=files,
+        catalogue=catalogue,
+        notes=notes,
+        faults=faults.left_out,
+        skip_unreadable=skip_unreadable,
     )
 
 

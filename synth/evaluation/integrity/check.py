@@ -143,8 +143,8 @@ def _unreadable(seen: Survey) -> list[Finding]:
         Finding(
             subject="unreadable",
             severity="problem",
-            message=f"{plural(len(names), 'file')} cannot be read: {some(names, SHOWN)}.",
-            remedy="Fetch or save them again, or remove them; --skip-unreadable leaves them out elsewhere.",
+            message=f"{len(names):,} files or annotations cannot be read: {some(names, SHOWN)}.",
+            remedy="Mend, fetch or remove them; --skip-unreadable leaves them out elsewhere.",
             count=len(names),
             samples=[origin for origin, _ in seen.unreadable][:LISTED],
         )

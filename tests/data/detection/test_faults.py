@@ -7,6 +7,7 @@ import json
 import pytest
 
 from synth import open_source
+from synth.cli import main
 from synth.errors import SourceError
 
 
@@ -219,3 +220,14 @@ def test_images_and_masks_without_the_other_are_named(tmp_path, picture):
     ):
         open_source(tmp_path)
     assert json.dumps(open_source(tmp_path, skip_unreadable=True).info.notes).count("left out") == 1
+
+
+def test_a_check_reports_faulty_annotations_as_problems(coco, capsys):
+    coco.content["annotations"][0]["bbox"] = [1, 2, -3, 4]
+    coco.write()
+    assert main(["check", str(coco.file), "--json"]) in (0, 1)
+    report = json.loads(capsys.readouterr().out)
+    assert report["unreadable"][0]["file"] == "annotation 101"
+    (found,) = [one for one in report["findings"] if one["subject"] == "unreadable"]
+    assert "annotation 101 has a bbox of negative size" in found["message"]
+    assert found["severity"] == "problem"

@@ -7,12 +7,13 @@ no operation's draws depend on which others there are, nor any sample's on the b
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from synth.errors import UsageError
-from synth.randomness import MAX_INDEX, bits, check_seed, philox, stream_id
+from synth.randomness import MAX_INDEX, bits, check_seed, philox, philox_of_few, stream_id
 
 SampleId = str | int
 _MASK = 0xFFFFFFFF
@@ -26,7 +27,7 @@ def sample_words(ids: Sequence[SampleId]) -> np.ndarray:
 
     Raises UsageError for an id that is neither text nor a number of 0 to 2**63 - 1.
     """
-    return np.fromiter((_word(one) for one in ids), dtype=np.int64, count=len(ids))
+    return np.array([_word(one) for one in ids], dtype=np.int64)
 
 
 def _word(name: SampleId) -> int:
@@ -44,8 +45,31 @@ def epoch_key(seed: int, epoch: int) -> tuple[int, int]:
     """
     if isinstance(epoch, bool) or not isinstance(epoch, (int, np.integer)) or not 0 <= epoch <= MAX_INDEX:
         raise UsageError(f"An epoch is a whole number from 0, not {epoch!r}.")
-    first, second = bits(check_seed(seed), np.asarray([epoch], dtype=np.int64), _EPOCHS, 2)[0]
+    return _epoch_words(check_seed(seed), int(epoch))
+
+
+@lru_cache(maxsize=256)
+def _epoch_words(seed: int, epoch: int) -> tuple[int, int]:
+    first, second = bits(seed, np.asarray([epoch], dtype=np.int64), _EPOCHS, 2)[0]
     return int(first), int(second)
+
+
+class Layout:
+    """Where each operation's words lie among those of a sample. Made once for a pipeline.
+
+    Args:
+        wanted: by name of the operation, how many words it takes.
+    """
+
+    def __init__(self, wanted: Mapping[str, int]) -> None:
+        blocks = {name: -(-count // 4) for name, count in wanted.items()}
+        self.streams = [stream_id(name) for name, count in blocks.items() for _ in range(count)]
+        self.positions = [position for count in blocks.values() for position in range(count)]
+        self.at: dict[str, slice] = {}
+        begin = 0
+        for name, count in wanted.items():
+            self.at[name] = slice(begin, begin + count)
+            begin += 4 * blocks[name]
 
 
 class Draws:
@@ -54,19 +78,13 @@ class Draws:
     Args:
         key: see ``epoch_key``.
         samples: int64 [N], see ``sample_words``.
-        wanted: by name of the operation, how many words it takes.
+        layout: of their words.
     """
 
-    def __init__(self, key: tuple[int, int], samples: np.ndarray, wanted: dict[str, int]) -> None:
-        blocks = {name: -(-count // 4) for name, count in wanted.items()}
-        streams = [stream_id(name) for name, count in blocks.items() for _ in range(count)]
-        positions = [position for count in blocks.values() for position in range(count)]
-        self._words = _words(key, samples, streams, positions)
-        self._at: dict[str, slice] = {}
-        begin = 0
-        for name, count in wanted.items():
-            self._at[name] = slice(begin, begin + count)
-            begin += 4 * blocks[name]
+    def __init__(self, key: tuple[int, int], samples: np.ndarray, layout: Layout) -> None:
+        self.rows = np.arange(len(samples))
+        self._words = _words(key, samples, layout)
+        self._at = layout.at
 
     def of(self, name: str) -> np.ndarray:
         """int64 [N, count] of 0 to 2**32 - 1: the words of one operation."""
@@ -83,14 +101,20 @@ def noise_key(words: np.ndarray) -> np.ndarray:
     return np.asarray((words[:, 0] & 0x7FFFFFFF) << 32 | words[:, 1])
 
 
-def _words(key: tuple[int, int], samples: np.ndarray, streams: list[int], positions: list[int]) -> np.ndarray:
+def _words(key: tuple[int, int], samples: np.ndarray, layout: Layout) -> np.ndarray:
+    streams, positions = layout.streams, layout.positions
     count, blocks = len(samples), len(streams)
+    if not blocks:
+        return np.empty((count, 0), dtype=np.int64)
     if count * blocks <= _FEW:
-        few = [
-            philox((position, stream, sample & _MASK, sample >> 32), key)
-            for sample in samples.tolist()
-            for stream, position in zip(streams, positions, strict=True)
-        ]
+        few = philox_of_few(
+            [
+                (position, stream, sample & _MASK, sample >> 32)
+                for sample in samples.tolist()
+                for stream, position in zip(streams, positions, strict=True)
+            ],
+            key,
+        )
         return np.array(few, dtype=np.int64).reshape(count, 4 * blocks)
     shape = (count, blocks)
     words = philox(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal
 
@@ -85,11 +85,24 @@ class Operation(BaseModel):
         """Random words for each sample."""
         return len(self.drawn) + self.extra_words
 
+    @cached_property
+    def random(self) -> bool:
+        """Whether the words matter; where they do not, ``plan`` takes none of them, too."""
+        kinds = {getattr(self, name).kind for name in self.drawn}
+        return self.words > len(self.drawn) or bool(kinds - {"constant"})
+
     def plan(self, words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
         """The parameters of n samples from their words, int64 [n, ``words``]."""
-        draws = unit(words[:, : len(self.drawn)])
-        found = {name: getattr(self, name).quantile(draws[:, at]) for at, name in enumerate(self.drawn)}
-        return self.refine(found, words[:, len(self.drawn) :], meta)
+        drawn = self._distributions
+        if not drawn:
+            return self.refine({}, words, meta)
+        draws = unit(words[:, : len(drawn)]) if self.random else np.zeros((len(words), len(drawn)))
+        found = {name: one.quantile(draws[:, at]) for at, (name, one) in enumerate(drawn)}
+        return self.refine(found, words[:, len(drawn) :], meta)
+
+    @cached_property
+    def _distributions(self) -> tuple[tuple[str, Distribution], ...]:
+        return tuple((name, getattr(self, name)) for name in self.drawn)
 
     def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
         """The parameters, from those drawn and from the extra words, int64 [n, ``extra_words``]."""
@@ -122,8 +135,8 @@ class PixelOperation(SampleOperation):
         images = samples.images
         if self.spares_alpha and images.shape[1] in (2, 4):
             changed = self.pixels(images[:, :-1].contiguous(), parameters)
-            return replace(samples, images=torch.cat([changed, images[:, -1:]], dim=1))
-        return replace(samples, images=self.pixels(images, parameters))
+            return samples.with_images(torch.cat([changed, images[:, -1:]], dim=1))
+        return samples.with_images(self.pixels(images, parameters))
 
     @abstractmethod
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 
 from synth.artifacts import Store
 from synth.augment.checks import checked
-from synth.augment.keys import Draws, epoch_key, sample_words
+from synth.augment.keys import Draws, Layout, epoch_key, sample_words
 from synth.augment.mixing import (
     Mix,
     Partners,
@@ -27,7 +28,7 @@ from synth.augment.mixing import (
 )
 from synth.augment.objects import has_objects
 from synth.augment.operation import Meta
-from synth.augment.plan import Plan, Record, make_plan, plan_of, records, words_wanted
+from synth.augment.plan import Plan, Record, make_plan, part_of, plan_of, records, words_wanted
 from synth.augment.reading import read_specification
 from synth.augment.samples import Samples
 from synth.augment.specification import Specification
@@ -49,13 +50,13 @@ class Pipeline:
 
     specification: Specification
     seed: int = 0
-    _wanted: dict[str, int] = field(init=False, repr=False, compare=False)
+    _layout: Layout = field(init=False, repr=False, compare=False)
     bucket: int = field(init=False, repr=False, compare=False)
     """Images that are worked on at once at least: what gives fewer at a time wastes work."""
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
-        object.__setattr__(self, "_wanted", words_wanted(self.specification.sample))
+        object.__setattr__(self, "_layout", Layout(words_wanted(self.specification.sample)))
         models = any("model" in step.needs for step in self.specification.operations())
         object.__setattr__(self, "bucket", _BUCKET if models else 1)
 
@@ -68,7 +69,7 @@ class Pipeline:
 
     def plan(self, samples: Samples, epoch: int = 0) -> Plan:
         """What ``run`` does to these samples, before they are mixed."""
-        draws = Draws(epoch_key(self.seed, epoch), sample_words(samples.ids), self._wanted)
+        draws = Draws(epoch_key(self.seed, epoch), sample_words(samples.ids), self._layout)
         return make_plan(self.specification, draws, len(samples), Meta(samples.size, samples.images.shape[1]))
 
     def run(self, samples: Samples, epoch: int = 0, partners: Partners | None = None) -> Samples:
@@ -118,11 +119,16 @@ class Pipeline:
 
     def _sampled(self, samples: Samples, epoch: int) -> Samples:
         samples = checked(samples)
-        step = max(self.bucket, _CHUNK // samples.images[0].numel())
-        if len(samples) <= step:
-            return self.apply(samples, self.plan(samples, epoch))
-        plans = (samples.part(slice(at, at + step)) for at in range(0, len(samples), step))
-        return Samples.concatenate([self.apply(part, self.plan(part, epoch)) for part in plans])
+        count, *shape = samples.images.shape
+        plan = self.plan(samples, epoch)
+        step = max(self.bucket, _CHUNK // math.prod(shape))
+        if count <= step or samples.images.is_cuda:
+            return self.apply(samples, plan)
+        parts = [
+            self.apply(samples.part(slice(at, at + step)), part_of(plan, at, at + step))
+            for at in range(0, count, step)
+        ]
+        return Samples.concatenate(parts)
 
     def record(self, samples: Samples, epoch: int = 0, partners: Partners | None = None) -> list[Record]:
         """The plan of each sample as JSON, which ``replay`` takes. That of a mix holds its partner's."""
@@ -170,7 +176,7 @@ class Pipeline:
 
     def _mixing(self, made: Samples, epoch: int, partners: Partners) -> list[Mix]:
         steps = self.specification.batch
-        draws = Draws(epoch_key(self.seed, epoch), sample_words(made.ids), mixing_words(steps))
+        draws = Draws(epoch_key(self.seed, epoch), sample_words(made.ids), Layout(mixing_words(steps)))
         return plan_mixing(steps, draws, made.ids, Meta(made.size, made.images.shape[1]), partners)
 
     def apply(self, samples: Samples, plan: Plan) -> Samples:

@@ -59,7 +59,10 @@ One within a region has the key that chose its objects, ``within``, besides.
 
 
 def words_wanted(steps: Sequence[Step]) -> dict[str, int]:
-    """Random words by id: each step takes one for whether it is applied, and those of its own."""
+    """Random words by id: each step takes one for whether it is applied, and those of its own.
+
+    One that is always applied and always the same takes none.
+    """
     wanted: dict[str, int] = {}
     for step in steps:
         if isinstance(step, Group):
@@ -67,15 +70,27 @@ def words_wanted(steps: Sequence[Step]) -> dict[str, int]:
             region = 0 if step.within is None else _KEY
             wanted |= {step.id: 1 + own + region, **words_wanted(step.steps)}
         else:
-            wanted[step.id] = 1 + step.words
+            wanted[step.id] = 1 + step.words if step.random or step.probability < 1 else 0
     return wanted
 
 
 def make_plan(specification: Specification, draws: Draws, count: int, meta: Meta) -> Plan:
     """What is done to ``count`` samples of one shape; raises ConfigError where a crop does not fit."""
     plan: Plan = []
-    _plan_steps(specification.sample, np.ones(count, dtype=bool), draws, meta, plan)
+    _plan_steps(specification.sample, None, draws, meta, plan)
     return plan
+
+
+def part_of(plan: Plan, begin: int, end: int) -> Plan:
+    """The plan of some consecutive samples alone."""
+    found: Plan = []
+    for one in plan:
+        first, last = np.searchsorted(one.rows, (begin, end)).tolist()
+        if first < last:
+            parameters = {name: column[first:last] for name, column in one.parameters.items()}
+            inside = one.inside and Inside(one.inside.region, one.inside.keys[first:last])
+            found.append(Application(one.operation, one.rows[first:last] - begin, parameters, inside))
+    return found
 
 
 def records(plan: Plan, count: int) -> list[Record]:
@@ -124,31 +139,39 @@ def plan_of(specification: Specification, found: Sequence[Record]) -> Plan:
 
 def _plan_steps(
     steps: Sequence[Step],
-    chosen: np.ndarray,
+    chosen: np.ndarray | None,
     draws: Draws,
     meta: Meta,
     plan: Plan,
     inside: Inside | None = None,
 ) -> Meta:
+    """``chosen``: bool [N], or None where all are."""
     for step in steps:
         words = draws.of(step.id)
-        rows = chosen & (unit(words[:, 0]) < step.probability)
+        rows = chosen
+        if step.probability < 1:
+            # As ``unit`` of the word against the probability, which is exact in both.
+            rows = words[:, 0] >> 8 < step.probability * 2**24
+            rows = rows if chosen is None else rows & chosen
         if isinstance(step, Group):
             meta = _plan_group(step, rows, words[:, 1:], draws, meta, plan, inside)
             continue
+        places, own = draws.rows, words[:, 1:]
+        if rows is not None:
+            places = np.flatnonzero(rows)
+            own = own[places]
         size = step.output_size(meta.size)
-        places = np.flatnonzero(rows)
         if len(places):
-            own = words[:, 1:] if len(places) == len(words) else words[places, 1:]
-            parameters = step.plan(own, meta)
-            plan.append(Application(step, places, parameters, None if inside is None else inside.of(places)))
-        meta = Meta(size, meta.channels)
+            within = None if inside is None else inside.of(places)
+            plan.append(Application(step, places, step.plan(own, meta), within))
+        if size != meta.size:
+            meta = Meta(size, meta.channels)
     return meta
 
 
 def _plan_group(
     group: Group,
-    rows: np.ndarray,
+    rows: np.ndarray | None,
     words: np.ndarray,
     draws: Draws,
     meta: Meta,
@@ -170,5 +193,6 @@ def _plan_group(
         order = np.argsort(np.argsort(words[:, 1:], axis=1, kind="stable"), axis=1, kind="stable")
         among = order < size[:, None]
     for place, step in enumerate(group.steps):
-        _plan_steps((step,), rows & among[:, place], draws, meta, plan, inside)
+        own = among[:, place] if rows is None else rows & among[:, place]
+        _plan_steps((step,), own, draws, meta, plan, inside)
     return meta

@@ -45,8 +45,17 @@ class Samples:
         """Height and width in pixels."""
         return int(self.images.shape[-2]), int(self.images.shape[-1])
 
+    def with_images(self, images: Tensor) -> Samples:
+        """With others in place of these, and all else as it is."""
+        # In a quarter of the time that ``replace`` takes, which counts for single small images.
+        made = object.__new__(Samples)
+        made.__dict__.update(self.__dict__, images=images)
+        return made
+
     def part(self, rows: slice) -> Samples:
         """Consecutive samples."""
+        if self.labels is None and self.masks is None and self.boxes is None and self.points is None:
+            return Samples(self.images[rows], self.ids[rows], classes=self.classes)
         at = torch.arange(len(self))[rows]
         # Views, where ``take`` would copy.
         return replace(

@@ -23,6 +23,8 @@ class GeometricOperation(SampleOperation):
     """Straight lines stay straight."""
 
     def apply(self, samples: Samples, parameters: Parameters) -> Samples:
+        if samples.masks is None and samples.boxes is None and samples.points is None:
+            return samples.with_images(self.images(samples.images, parameters))
         size = samples.size
         return replace(
             samples,

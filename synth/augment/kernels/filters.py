@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
+from torchvision.io import decode_jpeg, encode_jpeg
 
 from synth.augment.kernels.frame import mirrored
+from synth.augment.kernels.values import floats, rounded, whole
 
 
 def sharpness(images: Tensor, factor: Tensor) -> Tensor:
@@ -28,7 +27,7 @@ def sharpness(images: Tensor, factor: Tensor) -> Tensor:
     inner = middle.to(torch.float32)
     changed = inner.add(smooth.sub_(inner).mul_(1.0 - factor)).clamp_(0, 255)
     result = images.clone()
-    result[..., 1:-1, 1:-1] = changed.to(torch.uint8)
+    result[..., 1:-1, 1:-1] = whole(changed)
     return result
 
 
@@ -42,9 +41,9 @@ def blur(images: Tensor, sigma: np.ndarray, radius: int) -> Tensor:
     for tap in range(1, weights.shape[1]):
         total += weights[:, tap]
     weights = (weights / total[:, None]).to(images.device)
-    values = mirrored(images, radius).to(torch.float32)
+    values = floats(mirrored(images, radius))
     values = _smoothed(values, weights, radius, dim=-2)
-    return _smoothed(values, weights, radius, dim=-1).round_().clamp_(0, 255).to(torch.uint8)
+    return rounded(_smoothed(values, weights, radius, dim=-1))
 
 
 def _smoothed(values: Tensor, weights: Tensor, radius: int, dim: int) -> Tensor:
@@ -58,11 +57,5 @@ def _smoothed(values: Tensor, weights: Tensor, radius: int, dim: int) -> Tensor:
 
 def jpeg(images: Tensor, quality: np.ndarray) -> Tensor:
     """Written as JPEG of each quality, int [N] of 1 to 100, and read again."""
-    source = images.permute(0, 2, 3, 1).cpu().numpy()
-    result = np.empty_like(source)
-    for row, level in enumerate(quality.tolist()):
-        pixels = source[row, ..., 0] if source.shape[-1] == 1 else source[row]
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, "JPEG", quality=int(level))
-        result[row] = np.asarray(Image.open(file)).reshape(source.shape[1:])
-    return torch.from_numpy(result).permute(0, 3, 1, 2).contiguous().to(images.device)
+    files = [encode_jpeg(one, level) for one, level in zip(images.cpu(), quality.tolist(), strict=True)]
+    return torch.stack([decode_jpeg(file) for file in files]).to(images.device)

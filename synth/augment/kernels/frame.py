@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 Edge = Literal["constant", "edge", "reflect"]
 
@@ -31,10 +32,7 @@ def padded(
     """[..., H + top + bottom, W + left + right] of [..., H, W]; ``padding`` is left, top, right, bottom."""
     left, top, right, bottom = padding
     if edge == "constant":
-        shape = (*images.shape[:-2], images.shape[-2] + top + bottom, images.shape[-1] + left + right)
-        result = images.new_full(shape, fill)
-        result[..., top : top + images.shape[-2], left : left + images.shape[-1]] = images
-        return result
+        return F.pad(images, (left, right, top, bottom), value=fill)
     rows = torch.from_numpy(_reach(images.shape[-2], top, bottom, edge)).to(images.device)
     columns = torch.from_numpy(_reach(images.shape[-1], left, right, edge)).to(images.device)
     return images.index_select(-2, rows).index_select(-1, columns)

@@ -1,25 +1,48 @@
-"""Noise and holes. Fields of noise follow from a key for each image, by Philox in words of 16 bits."""
+"""Noise and holes. Fields of noise follow from a key for each image, by Philox-4x64-10 in numpy's C code.
+
+They are made on the CPU wherever images lie, so that they are the same everywhere; numpy promises that the
+words of its bit generators do not change.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from synth.randomness import bits, stream_id
+from synth.augment.kernels.values import floats, rounded
+from synth.randomness import stream_id
 
 _FIELD = stream_id("augment:field")
 
 
+def fields(keys: np.ndarray, counts: list[int]) -> Iterator[np.ndarray]:
+    """For each key, int64 [N] of 0 to 2**63 - 1, a field of so many uniform bytes: uint8 [count]."""
+    philox = np.random.Philox(key=0)
+    begin = np.zeros(4, dtype=np.uint64)
+    for key, count in zip(keys.tolist(), counts, strict=True):
+        # The same object again, as a new one asks the system for entropy that it does not use.
+        philox.state = {
+            "bit_generator": "Philox",
+            "state": {"counter": begin, "key": np.array([key, _FIELD], dtype=np.uint64)},
+            "buffer": begin,
+            "buffer_pos": 4,
+            "has_uint32": 0,
+            "uinteger": 0,
+        }
+        words = philox.random_raw(-(-count // 8))
+        yield words.astype("<u8", copy=False).view(np.uint8)[:count]
+
+
 def halves(keys: np.ndarray, count: int) -> np.ndarray:
-    """int64 [N, count] of 0 to 65535 for keys int64 [N]: uniform, a field for each key."""
-    words = bits(
-        torch.from_numpy(keys), torch.zeros(len(keys), dtype=torch.int64), _FIELD, -(-count // 2)
-    ).numpy()
-    both = np.stack([words & 0xFFFF, words >> 16], axis=-1)
-    return both.reshape(len(keys), -1)[:, :count]
+    """uint16 [N, count] of 0 to 65535 for keys int64 [N]: uniform, a field for each key."""
+    result = np.empty((len(keys), count), dtype=np.uint16)
+    for row, field in zip(result, fields(keys, [2 * count] * len(keys)), strict=True):
+        row[:] = field.view("<u2")
+    return result
 
 
 @lru_cache(maxsize=1)
@@ -32,22 +55,21 @@ def _quantiles() -> np.ndarray:
 
 def normal_field(keys: np.ndarray, like: Tensor) -> Tensor:
     """float32 of the shape of ``like``, [N, C, H, W]: standard normal noise in 65,536 steps."""
-    field = _quantiles()[halves(keys, like[0].numel())]
-    return torch.from_numpy(field).reshape(like.shape).to(like.device)
-
-
-def _rounded(values: Tensor) -> Tensor:
-    return values.round_().clamp_(0, 255).to(torch.uint8)
+    result = np.empty((len(keys), like[0].numel()), dtype=np.float32)
+    table = _quantiles()
+    for row, field in zip(result, fields(keys, [2 * result.shape[1]] * len(keys)), strict=True):
+        table.take(field.view("<u2"), out=row, mode="clip")
+    return torch.from_numpy(result).reshape(like.shape).to(like.device)
 
 
 def gaussian(images: Tensor, keys: np.ndarray, std: Tensor) -> Tensor:
     """Plus noise of ``std``, float32 [N, 1, 1, 1] in values of 0 to 255."""
-    return _rounded(normal_field(keys, images).mul_(std).add_(images))
+    return rounded(normal_field(keys, images).mul_(std).add_(floats(images)))
 
 
 def speckle(images: Tensor, keys: np.ndarray, std: Tensor) -> Tensor:
     """Times 1 plus noise of ``std``."""
-    return _rounded(normal_field(keys, images).mul_(std).add_(1.0).mul_(images))
+    return rounded(normal_field(keys, images).mul_(std).add_(1.0).mul_(floats(images)))
 
 
 def poisson(images: Tensor, keys: np.ndarray, photons: Tensor) -> Tensor:
@@ -57,28 +79,47 @@ def poisson(images: Tensor, keys: np.ndarray, photons: Tensor) -> Tensor:
     transformation of Poisson, binomial and negative-binomial data", Biometrika 1948).
     """
     scale = photons / 255
-    root = (images * scale).add_(0.375).sqrt_().add_(normal_field(keys, images).mul_(0.5)).clamp_(min=0)
-    return _rounded((root * root).sub_(0.375).div_(scale))
+    root = floats(images).mul_(scale).add_(0.375).sqrt_()
+    root.add_(normal_field(keys, images).mul_(0.5)).clamp_(min=0)
+    return rounded(root.mul_(root).sub_(0.375).div_(scale))
 
 
-def salt_and_pepper(images: Tensor, keys: np.ndarray, share: Tensor) -> Tensor:
-    """A ``share``, [N, 1, 1, 1] of 0 to 1, of the pixels black or white, each as often."""
+def salt_and_pepper(images: Tensor, keys: np.ndarray, share: np.ndarray) -> Tensor:
+    """A ``share``, [N] of 0 to 1, of the pixels black or white, each as often."""
     shape = (len(images), 1, *images.shape[-2:])
-    draw = torch.from_numpy(halves(keys, shape[-2] * shape[-1])).reshape(shape).to(images.device)
-    many = (share * 65536).round()
-    half = (share * 32768).round()
-    images = torch.where(draw < half, torch.zeros_like(images), images)
-    return torch.where((draw >= half) & (draw < many), torch.full_like(images, 255), images)
+    draw = halves(keys, shape[-2] * shape[-1])
+    black = draw < np.round(share * 32768).astype(np.int32)[:, None]
+    struck = draw < np.round(share * 65536).astype(np.int32)[:, None]
+    # Two bit operations, instead of a choice among three images: all bits off, or all on.
+    keep = torch.from_numpy(np.where(struck, 0, 255).astype(np.uint8)).reshape(shape).to(images.device)
+    white = (
+        torch.from_numpy(np.where(struck & ~black, 255, 0).astype(np.uint8)).reshape(shape).to(images.device)
+    )
+    return (images & keep).bitwise_or_(white)
 
 
-def inside(rectangles: np.ndarray, size: tuple[int, int], device: torch.device) -> Tensor:
-    """bool [N, 1, H, W]: pixels in any of the rectangles, int [N, R, 4] of left, top, right, bottom."""
-    corners = torch.from_numpy(rectangles.astype(np.int64)).to(device)
-    y = torch.arange(size[0], device=device)
-    x = torch.arange(size[1], device=device)
-    left, top, right, bottom = (corners[..., side, None] for side in range(4))
-    down, across = (y >= top) & (y < bottom), (x >= left) & (x < right)
-    return (down[..., :, None] & across[..., None, :]).any(1, keepdim=True)
+def filled(images: Tensor, rectangles: np.ndarray, fill: int) -> Tensor:
+    """With a rectangle of each set to a value; int [N, 4] of left, top, right, bottom, also outside."""
+    result = images.clone()
+    target = result.numpy() if images.device.type == "cpu" else result
+    for row, (left, top, right, bottom) in enumerate(rectangles.clip(0).tolist()):
+        target[row, :, top:bottom, left:right] = fill
+    return result
+
+
+def erased(images: Tensor, rectangles: np.ndarray, keys: np.ndarray) -> Tensor:
+    """With a rectangle of each, which lies inside, set to uniform noise."""
+    result = images.clone()
+    channels = images.shape[1]
+    wide, tall = rectangles[:, 2] - rectangles[:, 0], rectangles[:, 3] - rectangles[:, 1]
+    noise = fields(keys, (channels * wide * tall).tolist())
+    for row, ((left, top, right, bottom), field) in enumerate(zip(rectangles.tolist(), noise, strict=True)):
+        part = field.reshape(channels, bottom - top, right - left)
+        if images.device.type == "cpu":
+            result.numpy()[row, :, top:bottom, left:right] = part
+        else:
+            result[row, :, top:bottom, left:right] = torch.from_numpy(part).to(images.device)
+    return result
 
 
 def grid(period: np.ndarray, offset: np.ndarray, share: np.ndarray, size: tuple[int, int]) -> Tensor:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 import numpy as np
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from synth.augment.distributions import Distribution, Within
 from synth.augment.kernels import colour, filters
+from synth.augment.kernels.values import look_up
 from synth.augment.operation import Parameters, PixelOperation, column
 
 _Factor = Annotated[Distribution, Within(0, 10)]
@@ -24,7 +24,7 @@ class Brightness(PixelOperation):
     factor: _Factor = Field(_AROUND_ONE, description="1 changes nothing, 0 is black.")
 
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
-        return colour.brightness(images, column(parameters["factor"], images))
+        return colour.brightness(images, parameters["factor"])
 
 
 class Contrast(PixelOperation):
@@ -34,7 +34,7 @@ class Contrast(PixelOperation):
     factor: _Factor = Field(_AROUND_ONE, description="1 changes nothing, 0 is flat grey.")
 
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
-        return colour.contrast(images, column(parameters["factor"], images))
+        return colour.contrast(images, parameters["factor"])
 
 
 class Saturation(PixelOperation):
@@ -68,7 +68,7 @@ class Gamma(PixelOperation):
     )
 
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
-        return colour.look_up(images, colour.gamma_tables(parameters["gamma"]))
+        return look_up(images, colour.gamma_tables(parameters["gamma"]))
 
 
 class Posterise(PixelOperation):
@@ -80,7 +80,7 @@ class Posterise(PixelOperation):
     )
 
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
-        return colour.posterise(images, column(parameters["bits"], images).to(torch.uint8))
+        return colour.posterise(images, parameters["bits"])
 
 
 class Solarise(PixelOperation):
@@ -92,7 +92,7 @@ class Solarise(PixelOperation):
     )
 
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
-        return colour.solarise(images, column(parameters["threshold"], images))
+        return colour.solarise(images, parameters["threshold"])
 
 
 class Invert(PixelOperation):
@@ -110,7 +110,7 @@ class Equalise(PixelOperation):
     name: ClassVar[str] = "equalise"
 
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
-        return colour.look_up(images, colour.equalise_tables(images))
+        return look_up(images, colour.equalise_tables(images))
 
 
 class Autocontrast(PixelOperation):
@@ -143,8 +143,7 @@ class ChannelShuffle(PixelOperation):
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
         if images.shape[1] == 1:
             return images
-        rows = torch.arange(len(images), device=images.device)[:, None]
-        return images[rows, torch.from_numpy(parameters["order"]).to(images.device)]
+        return colour.reordered(images, parameters["order"])
 
 
 class Sharpness(PixelOperation):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -67,7 +66,7 @@ class SaltAndPepper(_Noise):
     )
 
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
-        return noise.salt_and_pepper(images, parameters["key"], column(parameters["share"], images))
+        return noise.salt_and_pepper(images, parameters["key"], parameters["share"])
 
 
 class Cutout(PixelOperation):
@@ -87,10 +86,7 @@ class Cutout(PixelOperation):
         return {"rectangle": np.concatenate([first, first + side], axis=1)}
 
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
-        hole = noise.inside(
-            parameters["rectangle"][:, None], (images.shape[-2], images.shape[-1]), images.device
-        )
-        return images.masked_fill(hole, self.fill)
+        return noise.filled(images, parameters["rectangle"], self.fill)
 
 
 class RandomErasing(PixelOperation):
@@ -121,13 +117,9 @@ class RandomErasing(PixelOperation):
         }
 
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
-        hole = noise.inside(
-            parameters["rectangle"][:, None], (images.shape[-2], images.shape[-1]), images.device
-        )
         if self.fill != "noise":
-            return images.masked_fill(hole, self.fill)
-        field = noise.halves(parameters["key"], images[0].numel()) >> 8
-        return torch.where(hole, torch.from_numpy(field.astype(np.uint8)).reshape(images.shape), images)
+            return noise.filled(images, parameters["rectangle"], self.fill)
+        return noise.erased(images, parameters["rectangle"], parameters["key"])
 
 
 class GridMask(PixelOperation):

@@ -45,7 +45,9 @@ class Distribution:
         if self.kind == "uniform":
             return first + (last - first) * u
         if self.kind == "log_uniform":
-            return np.clip(np.exp(math.log(first) + (math.log(last) - math.log(first)) * u), first, last)
+            low, high = math.log(first), math.log(last)
+            # Cheaper than clip, for single numbers.
+            return np.minimum(np.maximum(np.exp(low + (high - low) * u), first), last)
         if self.kind == "choice":
             place = (u * len(self.values)).astype(np.int64)
             return np.asarray(self.values)[np.minimum(place, len(self.values) - 1)]

@@ -42,7 +42,7 @@ def contrast(images: Tensor, factor: np.ndarray) -> Tensor:
     mean = total.cpu().numpy().astype(np.float32) / np.float32(images.shape[-2] * images.shape[-1])
     strength = _column(factor)
     tables = BYTES * strength + mean[:, None] * (np.float32(1) - strength)
-    return look_up(images, np.clip(tables, 0, 255).astype(np.uint8))
+    return look_up(images, _bytes(tables))
 
 
 def saturation(images: Tensor, factor: Tensor) -> Tensor:
@@ -97,9 +97,9 @@ def autocontrast(images: Tensor) -> Tensor:
     planes = _planes(images)
     least, most = planes.min(1)[:, None].astype(np.float32), planes.max(1)[:, None].astype(np.float32)
     flat = most == least
-    scale = np.where(flat, np.float32(1), (most - least) * np.float32(1 / 255))
-    tables = (BYTES - np.where(flat, np.float32(0), least)) / scale
-    return look_up(images, np.clip(tables, 0, 255).astype(np.uint8))
+    # Flat ones are divided by 1 and have nothing taken away.
+    scale = (most - least) * np.float32(1 / 255) + flat
+    return look_up(images, _bytes((BYTES - least * ~flat) / scale))
 
 
 def hue(images: Tensor, shift: Tensor) -> Tensor:
@@ -159,6 +159,11 @@ def equalise_tables(images: Tensor) -> np.ndarray:
     tables[:, 1:] = np.clip((above[:, :-1] + (step // 2)[:, None]) // safe, 0, 255)
     tables[step == 0] = np.arange(256, dtype=np.uint8)
     return tables
+
+
+def _bytes(tables: np.ndarray) -> np.ndarray:
+    """uint8: cut off at 0 and 255."""
+    return np.asarray(np.minimum(np.maximum(tables, np.float32(0)), np.float32(255)).astype(np.uint8))
 
 
 def _column(values: np.ndarray) -> np.ndarray:

@@ -57,5 +57,5 @@ def _smoothed(values: Tensor, weights: Tensor, radius: int, dim: int) -> Tensor:
 
 def jpeg(images: Tensor, quality: np.ndarray) -> Tensor:
     """Written as JPEG of each quality, int [N] of 1 to 100, and read again."""
-    files = [encode_jpeg(one, level) for one, level in zip(images.cpu(), quality.tolist(), strict=True)]
+    files = [encode_jpeg(one, int(level)) for one, level in zip(images.cpu(), quality.tolist(), strict=True)]
     return torch.stack([decode_jpeg(file) for file in files]).to(images.device)

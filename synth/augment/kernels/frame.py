@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -55,3 +55,23 @@ def crops(images: Tensor, tops: np.ndarray, lefts: np.ndarray, size: tuple[int, 
     for row, (top, left) in enumerate(zip(tops.tolist(), lefts.tolist(), strict=True)):
         target[row] = source[row, ..., top : top + size[0], left : left + size[1]]
     return result
+
+
+def shifted(images: Tensor, shift: np.ndarray, fill: int = 0) -> Tensor:
+    """[N, C, H, W] moved by whole pixels of x and y each, int [N, 2]; ``fill`` comes in from outside."""
+    result = torch.full_like(images, fill)
+    source: Any = images
+    target: Any = result
+    if images.device.type == "cpu":
+        source, target = images.numpy(), result.numpy()  # the same memory, which slices reach sooner
+    height, width = images.shape[-2:]
+    for row, (x, y) in enumerate(shift.tolist()):
+        rows, columns = _overlap(y, height), _overlap(x, width)
+        target[row, :, rows[1], columns[1]] = source[row, :, rows[0], columns[0]]
+    return result
+
+
+def _overlap(by: int, length: int) -> tuple[slice, slice]:
+    """Which part of a side is still there after a shift, and where it comes to lie."""
+    by = max(-length, min(by, length))
+    return slice(max(-by, 0), length - max(by, 0)), slice(max(by, 0), length - max(-by, 0))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from synth.augment.kernels.frame import Edge
+from synth.augment.kernels.values import floats, whole
 
-_PADDING = {"constant": "zeros", "edge": "border", "reflect": "reflection"}
+_PADDING: dict[Edge, int] = {"constant": 0, "edge": 1, "reflect": 2}
+"""As ``torch.grid_sampler`` numbers zeros, border and reflection."""
 
 
 def inverse_affine(angle: np.ndarray, shift: np.ndarray, scale: np.ndarray, shear: np.ndarray) -> np.ndarray:
@@ -21,20 +24,15 @@ def inverse_affine(angle: np.ndarray, shift: np.ndarray, scale: np.ndarray, shea
         scale: [N], above 0.
         shear: degrees, [N, 2], along x and y.
     """
-    turn, along, across = np.radians(angle), np.radians(shear[:, 0]), np.radians(shear[:, 1])
-    cosine, sine = np.cos(turn - across) / np.cos(across), np.sin(turn - across) / np.cos(across)
-    a, b = cosine, -cosine * np.tan(along) - np.sin(turn)
-    c, d = sine, -sine * np.tan(along) + np.cos(turn)
+    turn, slant = np.radians(angle), np.radians(shear)
+    along, across = np.tan(slant[:, 0]), np.cos(slant[:, 1])
+    c, a = np.sin(turn - slant[:, 1]) / across, np.cos(turn - slant[:, 1]) / across
+    b, d = -a * along - np.sin(turn), -c * along + np.cos(turn)
     matrix = np.zeros((len(angle), 3, 3))
-    matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 1, 0], matrix[:, 1, 1] = (
-        d / scale,
-        -b / scale,
-        -c / scale,
-        a / scale,
-    )
-    for row in (0, 1):
-        matrix[:, row, 2] = -matrix[:, row, 0] * shift[:, 0] - matrix[:, row, 1] * shift[:, 1]
     matrix[:, 2, 2] = 1.0
+    for row, (first, second) in enumerate(((d / scale, -b / scale), (-c / scale, a / scale))):
+        matrix[:, row, 0], matrix[:, row, 1] = first, second
+        matrix[:, row, 2] = -first * shift[:, 0] - second * shift[:, 1]
     return matrix
 
 
@@ -59,23 +57,32 @@ def inverse_perspective(corners: np.ndarray, size: tuple[int, int]) -> np.ndarra
     return np.concatenate([solved, np.ones((len(corners), 1))], axis=1).reshape(-1, 3, 3)
 
 
+@lru_cache(maxsize=32)
+def _middles(count: int) -> np.ndarray:
+    places = (np.arange(count) - (count - 1.0) * 0.5).astype(np.float32)
+    places.flags.writeable = False
+    return places
+
+
 def middles(count: int, device: torch.device) -> Tensor:
     """float32 [count]: the middles of so many pixels, counted from the middle of all."""
-    return torch.linspace((1.0 - count) * 0.5, (count - 1.0) * 0.5, count, device=device)
+    return torch.from_numpy(_middles(count).copy()).to(device)
 
 
 def projective_grid(inverse: np.ndarray, size: tuple[int, int], device: torch.device) -> Tensor:
     """float32 [N, H, W, 2] for ``F.grid_sample``, of float64 [N, 3, 3] for images of that size."""
     height, width = size
-    matrix = inverse / np.array([0.5 * width, 0.5 * height, 1.0])[:, None]
-    entries = torch.from_numpy(matrix.astype(np.float32)).to(device).reshape(-1, 9, 1, 1).unbind(1)
-    x, y = middles(width, device), middles(height, device).reshape(-1, 1)
-    grid = torch.empty((len(inverse), height, width, 2), dtype=torch.float32, device=device)
-    # Two small sums and one large one, in place of two large products.
-    torch.add(x * entries[0] + entries[2], y * entries[1], out=grid[..., 0])
-    torch.add(x * entries[3] + entries[5], y * entries[4], out=grid[..., 1])
-    if bool((matrix[:, 2, :2] != 0).any()):
-        grid /= torch.add(x * entries[6] + entries[8], y * entries[7])[..., None]
+    matrix = inverse * np.array([2.0 / width, 2.0 / height, 1.0])[:, None]
+    # A place is a complex number, x and y side by side: a small sum along each side, and one large one.
+    plane = (matrix[:, 0] + 1j * matrix[:, 1]).astype(np.complex64)[..., None]
+    across = torch.from_numpy(_middles(width) * plane[:, 0] + plane[:, 2]).to(device)
+    down = torch.from_numpy(_middles(height) * plane[:, 1]).to(device)
+    grid = torch.view_as_real(across[:, None, :] + down[:, :, None])
+    depth = matrix[:, 2].astype(np.float32)[..., None]
+    if depth[:, :2].any():
+        away = torch.from_numpy(_middles(width) * depth[:, 0] + depth[:, 2]).to(device)
+        aside = torch.from_numpy(_middles(height) * depth[:, 1]).to(device)
+        grid /= (away[:, None, :] + aside[:, :, None])[..., None]
     return grid
 
 
@@ -91,20 +98,16 @@ def resample(
         edge, fill: what there is beyond the edges; a number for all channels, or the image's own pixels.
     """
     offset = float(fill) if edge == "constant" else 0.0
-    values = images.to(torch.float32)
+    values = floats(images)
     if offset:
         values -= offset  # beyond the edges there are zeros
-    values = F.grid_sample(
-        values,
-        grid,
-        mode="nearest" if nearest else "bilinear",
-        padding_mode=_PADDING[edge],
-        align_corners=False,
-    )
+    # As F.grid_sample calls it, without its checks; align_corners is False.
+    values = torch.grid_sampler(values, grid, int(nearest), _PADDING[edge], False)
     if offset:
         values += offset
-    values = values if nearest else values.round_()
-    return (values if images.dtype != torch.uint8 else values.clamp_(0, 255)).to(images.dtype)
+    if not nearest:
+        values.round_()
+    return whole(values) if images.dtype == torch.uint8 else values.to(images.dtype)
 
 
 def spline(control: Tensor, size: tuple[int, int]) -> Tensor:

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from synth.augment.distributions import Distribution, Within
-from synth.augment.kernels import noise, warp
+from synth.augment.kernels import frame, noise, warp
 from synth.augment.kernels.frame import Edge
 from synth.augment.keys import noise_key, unit
 from synth.augment.operation import Meta, Parameters
@@ -101,12 +101,18 @@ class _Affine(_Projective):
     def inverse(self, parameters: Parameters, size: tuple[int, int]) -> np.ndarray:
         count = len(next(iter(parameters.values())))
         nothing = np.zeros(count)
-        x, y = (parameters.get(name, nothing) for name in ("x", "y"))
-        shift = np.stack([np.round(x * size[1]), np.round(y * size[0])], axis=1)
-        shear = np.stack([parameters.get(name, nothing) for name in ("shear_x", "shear_y")], axis=1)
         return warp.inverse_affine(
-            parameters.get("degrees", nothing), shift, parameters.get("scale", np.ones(count)), shear
+            parameters.get("degrees", nothing),
+            _shift(parameters, size, nothing),
+            parameters.get("scale", nothing + 1.0),
+            np.stack([parameters.get(name, nothing) for name in ("shear_x", "shear_y")], axis=1),
         )
+
+
+def _shift(parameters: Parameters, size: tuple[int, int], nothing: np.ndarray) -> np.ndarray:
+    """float64 [n, 2]: whole pixels of x and y."""
+    shares = np.stack([parameters.get(name, nothing) for name in ("x", "y")], axis=1)
+    return np.asarray(np.round(shares * (size[1], size[0])))
 
 
 class Rotate(_Affine):
@@ -129,6 +135,21 @@ class Translate(_Affine):
     name: ClassVar[str] = "translate"
     x: Annotated[Distribution, _SHARE] = Field(_SHARE.read([-0.1, 0.1]), description="Share of the width.")
     y: Annotated[Distribution, _SHARE] = Field(_SHARE.read([-0.1, 0.1]), description="Share of the height.")
+
+    def images(self, images: Tensor, parameters: Parameters) -> Tensor:
+        # Whole pixels need no means; at other edges mirror images come in.
+        if self.edge != "constant":
+            return super().images(images, parameters)
+        return self._moved(images, parameters, self.fill)
+
+    def masks(self, masks: Tensor, parameters: Parameters) -> Tensor:
+        if self.edge != "constant":
+            return super().masks(masks, parameters)
+        return self._moved(masks, parameters, self.mask_fill)
+
+    def _moved(self, images: Tensor, parameters: Parameters, fill: int) -> Tensor:
+        by = _shift(parameters, (images.shape[-2], images.shape[-1]), np.zeros(len(images)))
+        return frame.shifted(images, by.astype(np.int64), fill)
 
 
 class Shear(_Affine):

@@ -172,6 +172,14 @@ def test_blur_and_crops_give_the_pixels_of_torchvision():
     assert torch.equal(frame.mirrored(images, 3), F.pad(images, [3] * 4, padding_mode="reflect"))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_both_ways_of_jpeg_give_the_same_pixels(channels):
+    levels = [1, 40, 95, 100]
+    images = pictures(channels)
+    expected = [filters.coded_by_pillow(*pair) for pair in zip(images, levels, strict=True)]
+    assert torch.equal(filters.jpeg(images, np.array(levels, dtype=np.float64)), torch.stack(expected))
+
+
 def test_noise_has_the_moments_that_it_was_asked_for():
     images = torch.full((2, 1, 64, 64), 128, dtype=torch.uint8)
     for step, expected in (

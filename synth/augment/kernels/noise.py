@@ -38,8 +38,8 @@ def fields(keys: np.ndarray, counts: list[int]) -> Iterator[np.ndarray]:
 
 
 def halves(keys: np.ndarray, count: int) -> np.ndarray:
-    """uint16 [N, count] of 0 to 65535 for keys int64 [N]: uniform, a field for each key."""
-    result = np.empty((len(keys), count), dtype=np.uint16)
+    """int64 [N, count] of 0 to 65535 for keys int64 [N]: uniform, a field for each key."""
+    result = np.empty((len(keys), count), dtype=np.int64)
     for row, field in zip(result, fields(keys, [2 * count] * len(keys)), strict=True):
         row[:] = field.view("<u2")
     return result
@@ -88,8 +88,8 @@ def salt_and_pepper(images: Tensor, keys: np.ndarray, share: np.ndarray) -> Tens
     """A ``share``, [N] of 0 to 1, of the pixels black or white, each as often."""
     shape = (len(images), 1, *images.shape[-2:])
     draw = halves(keys, shape[-2] * shape[-1])
-    black = draw < np.round(share * 32768).astype(np.int32)[:, None]
-    struck = draw < np.round(share * 65536).astype(np.int32)[:, None]
+    black = draw < np.round(share * 32768)[:, None]
+    struck = draw < np.round(share * 65536)[:, None]
     # Two bit operations, instead of a choice among three images: all bits off, or all on.
     keep = torch.from_numpy(np.where(struck, 0, 255).astype(np.uint8)).reshape(shape).to(images.device)
     white = (

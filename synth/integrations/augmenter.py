@@ -59,8 +59,8 @@ class Augmenter:
         for rows in kinds.values():
             alike = [originals[row] for row in rows]
             made = self._run(stacked(alike, self.originals.classes), epoch)
-            for place, (row, original) in enumerate(zip(rows, alike, strict=True)):
-                image = made.images[place]
+            together = zip(rows, alike, made.images.unbind(), strict=True)
+            for place, (row, original, image) in enumerate(together):
                 items[row] = (
                     image if original.target is None else (image, write_target(original, made, place))
                 )
@@ -90,7 +90,7 @@ def collate(items: Sequence[Item]) -> Any:
     """A batch of items: images uint8 [N, C, H, W], and their targets.
 
     Labels become int64 [N], shares float32 [N, K], masks [N, H, W]. Targets that are dictionaries become one
-    of columns, in which boxes, what belongs to them, and points stay lists of N tensors.
+    of columns, in which boxes, their labels and points stay lists of N tensors.
 
     Raises SourceError where images have several shapes.
     """

@@ -12,10 +12,12 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from synth.augment import Samples
+from synth.augment.annotated import with_annotations
 from synth.augment.keys import SampleId
 from synth.data import Sample, Source
 from synth.errors import SourceError, UsageError
-from synth.integrations.targets import Original, read_sample, read_target
+from synth.integrations.targets import Original, read_target
 from synth.pixels import canonical, content_id
 
 Ids = Literal["content"] | Sequence[SampleId] | Callable[[Any], SampleId]
@@ -136,8 +138,13 @@ def originals_of(data: Data, ids: Ids = "content", classes: Classes = None) -> O
 def original_of(sample: Sample) -> Original:
     """A sample of a source."""
     label = sample.label if sample.shares is None else torch.from_numpy(sample.shares)
-    known = {"target": label, "label": label, **read_sample(sample)}
-    return Original(image=torch.from_numpy(sample.image).permute(2, 0, 1), id=sample.id, **known)
+    image = torch.from_numpy(sample.image).permute(2, 0, 1)
+    if sample.objects is None and sample.mask is None:
+        return Original(image, sample.id, target=label, label=label)
+    known = with_annotations(Samples(image[None], (sample.id,)), [sample])
+    mask = None if known.masks is None else known.masks[0]
+    target = {} if label is None else {"label": label}
+    return Original(image, sample.id, target, label, known.boxes, mask, known.points)
 
 
 def classes_of(dataset: object, classes: Classes) -> tuple[str, ...] | None:

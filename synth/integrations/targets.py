@@ -1,18 +1,18 @@
 """What belongs to an image in a training loop: read from the usual forms, and given back in the same one.
 
-7, tensor(7)                       the number of its class; a pipeline that mixes makes shares of it
-tensor [H, W], a PIL image         a mask of integers, the class of each pixel
-{"boxes": ..., "labels": ...}      any of ``KEYS``: boxes float [M, 4] of left, top, right, bottom in pixels,
-                                   labels int64 [M] and masks [M, H, W] of boxes, mask, points float [K, 2],
-                                   label; objects int64 [M] and owners int64 [K], the numbers of the objects
-anything else                      stays as it is
+- a number, ``7`` or ``tensor(7)``: of its class; a pipeline that mixes makes shares of it, float32 [K];
+- a tensor [H, W] of integers, or a PIL image: a mask, the class of each pixel;
+- a dictionary with any of ``KEYS``: ``boxes`` float [M, 4] of left, top, right and bottom in pixels,
+  ``labels`` int64 [M] of boxes, ``masks`` [M, H, W] and numbers ``objects`` [M] of their objects, ``points``
+  float [K, 2] and the objects ``owners`` [K] that they belong to, ``mask`` [H, W], ``label``;
+- anything else: it stays as it is.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,11 @@ from torch import Tensor
 
 from synth.augment import Boxes, Points, Samples
 from synth.augment.keys import SampleId
-from synth.data import Sample
 from synth.errors import SourceError
 from synth.text import some
 
-KEYS = ("label", "boxes", "labels", "masks", "objects", "mask", "points", "owners", "image_id")
-_MATRIX = 2
+KEYS = ("label", "boxes", "labels", "masks", "objects", "points", "owners", "mask", "image_id")
+_MATRIX, _STACK = 2, 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,34 +38,27 @@ class Original:
         id: decides its random numbers.
         target: as it was given, or None.
         label: number of its class, or shares float32 [K].
-        boxes, box_labels, box_masks, objects, mask, points, owners: as ``Samples`` has them.
+        boxes, mask, points: as ``Samples`` has them, of one sample; mask [H, W].
     """
 
     image: Tensor
     id: SampleId
     target: Any = None
     label: int | Tensor | None = None
-    boxes: Tensor | None = None
-    box_labels: Tensor | None = None
-    box_masks: Tensor | None = None
-    objects: Tensor | None = None
+    boxes: Boxes | None = None
     mask: Tensor | None = None
-    points: Tensor | None = None
-    owners: Tensor | None = None
+    points: Points | None = None
 
     @property
     def kind(self) -> tuple[object, ...]:
         """Originals of equal kinds may be augmented together."""
-        known = (
-            self.boxes,
-            self.box_labels,
-            self.box_masks,
-            self.objects,
-            self.mask,
-            self.points,
-            self.owners,
+        return (
+            self.image.shape,
+            type(self.label),
+            None if self.boxes is None else (self.boxes.labels is None, self.boxes.objects is None),
+            None if self.mask is None else self.mask.dtype,
+            None if self.points is None else self.points.objects is None,
         )
-        return (self.image.shape, type(self.label), *(one is not None for one in known))
 
 
 def read_target(target: Any, name: str) -> dict[str, Any]:
@@ -80,7 +72,7 @@ def read_target(target: Any, name: str) -> dict[str, Any]:
     if isinstance(target, Mapping):
         return {"target": target, **_of_mapping(target, name)}
     if _is_of_torchvision(target, "BoundingBoxes"):
-        return {"target": target, "boxes": _corners(target)}
+        return {"target": target, "boxes": _boxes(_corners(target))}
     if (mask := _as_mask(target)) is not None:
         return {"target": target, "mask": mask}
     return {"target": target, "label": _as_label(target)}
@@ -97,44 +89,23 @@ def _of_mapping(target: Mapping[str, Any], name: str) -> dict[str, Any]:
     if "label" in target:
         found["label"] = _as_label(target["label"])
     if "boxes" in target:
-        found["boxes"] = _corners(target["boxes"])
-        if "labels" in target:
-            found["box_labels"] = torch.as_tensor(target["labels"], dtype=torch.int64)
-        if "masks" in target:
-            found["box_masks"] = torch.as_tensor(target["masks"]).as_subclass(Tensor) > 0
-        if "objects" in target:
-            found["objects"] = torch.as_tensor(target["objects"], dtype=torch.int64)
+        found["boxes"] = _boxes(
+            _corners(target["boxes"]),
+            _numbers(target, "labels"),
+            _pixels(target, name),
+            _numbers(target, "objects"),
+        )
+    elif alone := [key for key in ("labels", "masks", "objects") if key in target]:
+        raise SourceError(f"The target of {name} has {alone[0]} of objects and no boxes: give these, too.")
     if "mask" in target:
         found["mask"] = _as_mask(target["mask"])
         if found["mask"] is None:
             raise SourceError(f"The mask of {name} is no picture of integers [H, W].")
     if "points" in target:
-        found["points"] = torch.as_tensor(target["points"], dtype=torch.float32).reshape(-1, 2)
-        if "owners" in target:
-            found["owners"] = torch.as_tensor(target["owners"], dtype=torch.int64)
+        places = torch.as_tensor(target["points"], dtype=torch.float32).reshape(-1, 2)
+        rows = torch.zeros(len(places), dtype=torch.int64)
+        found["points"] = Points(places, rows, _numbers(target, "owners"))
     return found
-
-
-def read_sample(sample: Sample) -> dict[str, Any]:
-    """The fields of ``Original`` that follow from the objects and the mask of a sample, if any are known.
-
-    The target is a mask alone, or a dictionary of ``KEYS``.
-    """
-    objects = sample.objects
-    if objects is None:
-        mask = None if sample.mask is None else torch.from_numpy(sample.mask)
-        return {} if mask is None else {"target": mask, "mask": mask}
-    known = {
-        "boxes": objects.boxes,
-        "labels": objects.labels,
-        "masks": objects.masks,
-        "objects": objects.numbers,
-        "points": objects.points,
-        "owners": objects.owners,
-        "mask": sample.mask,
-    }
-    target = {key: torch.from_numpy(value) for key, value in known.items() if value is not None}
-    return {"target": target, **_of_mapping(target, sample.origin)}
 
 
 def write_target(original: Original, made: Samples, row: int) -> Any:
@@ -157,11 +128,13 @@ def _written(original: Original, made: Samples, row: int) -> dict[str, Any]:
         written["label"] = _label(made, row)
     if made.boxes is not None:
         boxes = made.boxes.select(made.boxes.rows == row)
-        of_boxes = {"boxes": boxes.corners, "labels": boxes.labels, "objects": boxes.objects}
-        written |= {key: value for key, value in of_boxes.items() if value is not None}
-        if boxes.masks is not None:
-            given = original.target["masks"]
-            written["masks"] = boxes.masks.to(given.dtype if isinstance(given, Tensor) else torch.bool)
+        written["boxes"] = boxes.corners
+        masks = boxes.masks
+        if masks is not None and "masks" in original.target:
+            masks = masks.to(torch.as_tensor(original.target["masks"]).dtype)
+        for key, column in (("labels", boxes.labels), ("masks", masks), ("objects", boxes.objects)):
+            if column is not None:
+                written[key] = column
     if made.masks is not None:
         written["mask"] = made.masks[row]
     if made.points is not None:
@@ -185,42 +158,53 @@ def stacked(originals: list[Original], classes: tuple[str, ...] | None) -> Sampl
         labels = torch.stack([torch.as_tensor(one.label) for one in originals])
     elif first.label is not None:
         labels = torch.tensor([one.label for one in originals])
-    boxes = points = None
-    if first.boxes is not None:
-        corners, rows = _ragged([one.boxes for one in originals])
-        boxes = Boxes(
-            corners,
-            rows,
-            _joined([one.box_labels for one in originals]),
-            masks=_joined([one.box_masks for one in originals]),
-            objects=_joined([one.objects for one in originals]),
-        )
-    if first.points is not None:
-        places = _ragged([one.points for one in originals])
-        points = Points(*places, _joined([one.owners for one in originals]))
+    boxes = [
+        replace(one.boxes, rows=one.boxes.rows + row)
+        for row, one in enumerate(originals)
+        if one.boxes is not None
+    ]
+    points = [
+        replace(one.points, rows=one.points.rows + row)
+        for row, one in enumerate(originals)
+        if one.points is not None
+    ]
+    masks = [one.mask for one in originals if one.mask is not None]
     return Samples(
         torch.stack([one.image for one in originals]),
         tuple(one.id for one in originals),
         labels=labels,
-        boxes=boxes,
-        masks=None
-        if first.mask is None
-        else torch.stack([one.mask for one in originals if one.mask is not None]),
-        points=points,
+        boxes=Boxes.concatenate(boxes) if boxes else None,
+        masks=torch.stack(masks) if masks else None,
+        points=Points.concatenate(points) if points else None,
         classes=classes,
     )
 
 
-def _joined(parts: list[Tensor | None]) -> Tensor | None:
-    known = [part for part in parts if part is not None]
-    return torch.cat(known) if known else None
+def _boxes(
+    corners: Tensor,
+    labels: Tensor | None = None,
+    masks: Tensor | None = None,
+    objects: Tensor | None = None,
+) -> Boxes:
+    return Boxes(corners, torch.zeros(len(corners), dtype=torch.int64), labels, masks=masks, objects=objects)
 
 
-def _ragged(parts: list[Tensor | None]) -> tuple[Tensor, Tensor]:
-    """All of them, and int64 of which part each row is from."""
-    known = [part for part in parts if part is not None]
-    counts = torch.tensor([len(part) for part in known])
-    return torch.cat(known), torch.repeat_interleave(torch.arange(len(known)), counts)
+def _numbers(target: Mapping[str, Any], key: str) -> Tensor | None:
+    return torch.as_tensor(target[key], dtype=torch.int64) if key in target else None
+
+
+def _pixels(target: Mapping[str, Any], name: str) -> Tensor | None:
+    """bool [M, H, W] of the masks of objects."""
+    if "masks" not in target:
+        return None
+    masks = torch.as_tensor(target["masks"]).as_subclass(Tensor)
+    if masks.ndim != _STACK or masks.is_floating_point():
+        raise SourceError(
+            f"The masks of {name} are {masks.dtype} {[*masks.shape]}: objects have one each, [M, H, W] of "
+            f"bool or "
+            "of 0 and 1; the class of each pixel is 'mask', [H, W]."
+        )
+    return masks.bool()
 
 
 def _corners(boxes: Any) -> Tensor:

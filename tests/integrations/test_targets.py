@@ -10,8 +10,11 @@ from torch.utils.data import DataLoader
 from torchvision import tv_tensors
 
 from synth.augment import Pipeline
+from synth.data import open_source
 from synth.errors import SourceError
 from synth.integrations.torch import as_stream, as_torch, collate
+from tests.data.detection.conftest import coco as coco
+from tests.data.detection.conftest import picture as picture
 
 FLIP = Pipeline.read({"sample": [{"operation": "horizontal_flip", "probability": 1.0}]})
 PIXELS = np.arange(2 * 4 * 6, dtype=np.uint8).reshape(2, 4, 6)
@@ -63,6 +66,8 @@ def test_pictures_with_alpha_or_a_palette_keep_their_look():
         ("cat.png", "has str for an image"),
         ((PIXELS[0], 1, 2), "a tuple of 3"),
         ((PIXELS[0], {"boxes": np.zeros((0, 4)), "area": [3.0]}), "'area', and it is not known"),
+        ((PIXELS[0], {"labels": [1]}), "has labels of objects and no boxes"),
+        ((PIXELS[0], {"boxes": np.zeros((0, 4)), "masks": PIXELS[0]}), "have one each, "),
         ((PIXELS[0], {"mask": np.zeros((4, 6), dtype=np.float32)}), "no picture of integers"),
         ((PIXELS[0], np.zeros((5, 6), dtype=np.int64)), "masks are 5 x 6"),
         ((PIXELS[0], {"boxes": [[3.0, 0.0, 1.0, 2.0]]}), "left, top, right, bottom"),
@@ -93,6 +98,29 @@ def test_targets_move_with_their_image_and_keep_their_form():
     assert (made[0]["label"], made[0]["image_id"]) == (1, "a")
     kept = [made for _, made in augmented((PIXELS[0], 1), (PIXELS[0], "a text"), (PIXELS[0], 0.5))]
     assert kept == [1, "a text", 0.5]
+
+
+def test_masks_of_objects_move_with_their_boxes_also_those_of_a_source(coco):
+    own = np.zeros((1, 4, 6), dtype=np.uint8)
+    own[0, 1:3, 1:3] = 1
+    ((_, made),) = augmented((PIXELS[0], {"boxes": [[1.0, 1.0, 3.0, 3.0]], "masks": own, "labels": [4]}))
+    assert torch.equal(made["masks"], torch.from_numpy(own[..., ::-1].copy()))
+    assert made["boxes"].tolist() == [[3, 1, 5, 3]]
+
+    source = open_source(coco.write())
+    (image, target), (_, empty) = as_torch(source, FLIP).__getitems__([0, 1])
+    sample = source[0]
+    width = image.shape[2]
+    left, top, right, bottom = sample.objects.boxes.T
+    mirrored = np.stack([width - right, top, width - left, bottom], axis=1)
+    # That of the first, whose pixels are known, is drawn around these.
+    np.testing.assert_allclose(target["boxes"][1:], mirrored[1:], atol=1e-5)
+    assert target["labels"].tolist() == sample.objects.labels.tolist()
+    assert torch.equal(target["masks"], torch.from_numpy(sample.objects.masks).flip(2))
+    assert target["owners"].tolist() == sample.objects.owners.tolist()
+    assert [len(empty[name]) for name in ("boxes", "labels", "masks", "points")] == [0, 0, 0, 0]
+    images, columns = collate([(image, target), (image, empty)])
+    assert images.shape[0] == len(columns["boxes"]) == len(columns["masks"]) == 2
 
 
 def test_collate_keeps_shares_boxes_and_masks():

@@ -1,4 +1,4 @@
-"""Write docs/cli.md and docs/api.md from the program itself: ``make docs``. A test checks them."""
+"""Write docs/cli.md, api.md and operations.md from the program itself: ``make docs``. A test checks them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from synth.augment.reference import operations_page
 from synth.cli.app import app
 from synth.serving import ServerSettings, create_app
 from synth.serving.documentation import COMMON_HEADERS
@@ -205,7 +206,12 @@ def _cell(text: str | None) -> str:
     return " ".join((text or "").split()).replace("|", "\\|")
 
 
-PAGES: dict[str, Callable[[], str]] = {"cli.md": command_line, "api.md": api}
+def operations() -> str:
+    """The whole page, in Markdown; it depends on the operations alone."""
+    return operations_page(_MADE)
+
+
+PAGES: dict[str, Callable[[], str]] = {"cli.md": command_line, "api.md": api, "operations.md": operations}
 
 if __name__ == "__main__":
     for name, make in PAGES.items():

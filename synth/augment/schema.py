@@ -6,12 +6,12 @@ classes, ranges that begin with their upper end) is told by ``read_specification
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from pydantic.json_schema import models_json_schema
 
 from synth.augment.distributions import Distribution
-from synth.augment.operation import MixingOperation, Operation
+from synth.augment.operation import MixingOperation, Need, Operation, Target
 from synth.augment.specification import KINDS, Kind
 from synth.augment.table import OPERATIONS, full_name, operation_type
 
@@ -93,6 +93,17 @@ def _operation(name: str, kind: type[Operation], schema: dict[str, Any]) -> dict
         "title": name,
         "properties": {"operation": {"enum": _names(name)}, **fields},
         "required": ["operation", *schema.get("required", ())],
+        "x-synth": facts(kind),
+    }
+
+
+def facts(kind: type[Operation]) -> dict[str, Any]:
+    """What an operation declares, ready for JSON: ``targets``, ``geometry``, ``labels``, ``needs``."""
+    return {
+        "targets": [name for name in get_args(Target) if name in kind.targets],
+        "geometry": kind.geometry,
+        "labels": kind.label_effect,
+        "needs": [name for name in get_args(Need) if name in kind.needs],
     }
 
 

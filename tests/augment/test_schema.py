@@ -19,6 +19,12 @@ SCHEMA = pipeline_schema()
 PARTIES = [
     {"sample": ["horizontal_flip", "rotate@1"]},
     {"batch": ["cutmix"]},
+    {"sample": [{"sequence": ["invert"], "within": "background"}]},
+    {"sample": [{"one_of": ["invert", "blur"], "within": {"classes": [1, 2], "share": 0.5}}]},
+    {
+        "sample": [{"operation": "mask_dropout", "fill": 3}],
+        "batch": [{"operation": "copy_paste", "classes": [1]}],
+    },
     {"sample": [{"operation": "blur", "sigma": 0.5, "id": "soft"}]},
     {"sample": [{"operation": "rotate", "degrees": {"normal": [0, 5]}}]},
     {"sample": [{"operation": "random_erasing", "fill": "noise"}]},
@@ -40,6 +46,13 @@ def test_it_is_a_schema_that_tells_every_operation_and_parameter():
         assert told["description"], name
         undescribed = {field for field, about in told["properties"].items() if not about.get("description")}
         assert undescribed == {"operation"}, name
+        assert set(told["x-synth"]) == {"targets", "geometry", "labels", "needs"}
+    assert SCHEMA["$defs"]["copy_paste@1"]["x-synth"] == {
+        "targets": ["image", "boxes", "masks", "points", "label"],
+        "geometry": "none",
+        "labels": "mix",
+        "needs": ["partner", "objects"],
+    }
     degrees = SCHEMA["$defs"]["rotate@1"]["properties"]["degrees"]
     assert degrees["default"] == [-15, 15]
     assert degrees["anyOf"][0] == {"type": "number", "minimum": -360, "maximum": 360}
@@ -97,6 +110,9 @@ def test_the_examples_of_the_guide_are_taken_and_so_are_search_leaves(validator)
         {"sample": [{"operation": "crop", "size": [8]}]},
         {"sample": [{"one_of": []}]},
         {"sample": [{"one_of": ["blur"], "count": 1}]},
+        {"sample": [{"one_of": ["blur"], "within": "object"}]},
+        {"sample": [{"one_of": ["blur"], "within": {"share": 2}}]},
+        {"sample": [{"one_of": ["blur"], "within": {"classes": ["cat"]}}]},
         {"sample": [{"some_of": ["blur"], "count": -1}]},
         {"sample": [{"rotate": {"degrees": 5}}]},
         {"sample": [7]},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ class Mosaic(MixingOperation):
     """
 
     name: ClassVar[str] = "mosaic"
+    geometry: ClassVar[Literal["none", "moves", "resizes"]] = "moves"
     partners: ClassVar[int] = 3
     extra_words: ClassVar[int] = 1
 

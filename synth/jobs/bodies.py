@@ -8,7 +8,7 @@ from pydantic import Field, StrictStr, field_validator, model_validator
 
 from synth.artifacts import Manifest, Store
 from synth.batch import Mode
-from synth.data import BUILTINS
+from synth.data import BUILTINS, builtin_count
 from synth.data.encode import QUALITY, Encoding
 from synth.data.writers.formats import get_format
 from synth.errors import UsageError
@@ -37,8 +37,24 @@ class JobBody(RequestBody):
         raise NotImplementedError
 
 
-class DatasetBody(JobBody):
-    """What all bodies have that ask for a data set."""
+class OutputBody(JobBody):
+    """How a data set is to be written."""
+
+    format: Literal["imagefolder", "webdataset", "npz"] = "imagefolder"
+    image_format: Literal["png", "jpeg", "webp"] = Field(default="png", description="Not with npz.")
+    quality: Integer = Field(default=QUALITY, ge=1, le=100, description="Of jpeg and webp.")
+    shard_size: Integer = Field(
+        default=1_000, ge=1, le=10_000, description="Images at a time: the job goes on from its last shard."
+    )
+
+    @property
+    def encoding(self) -> Encoding:
+        """Of the images."""
+        return Encoding(self.image_format, self.quality)
+
+
+class DatasetBody(OutputBody):
+    """What all bodies have that ask for a data set that a model makes."""
 
     model: Annotated[StrictStr, Field(max_length=256, examples=["fashion", "fashion@3"])] = Field(
         description="NAME, NAME@latest, NAME@3 or NAME@ALIAS; the version is settled when the job is made."
@@ -53,17 +69,6 @@ class DatasetBody(JobBody):
     parameters: ParametersField = Field(
         default_factory=dict, description="Sampling parameters of the model's family, by name."
     )
-    format: Literal["imagefolder", "webdataset", "npz"] = "imagefolder"
-    image_format: Literal["png", "jpeg", "webp"] = Field(default="png", description="Not with npz.")
-    quality: Integer = Field(default=QUALITY, ge=1, le=100, description="Of jpeg and webp.")
-    shard_size: Integer = Field(
-        default=1_000, ge=1, le=10_000, description="Images at a time: the job goes on from its last shard."
-    )
-
-    @property
-    def encoding(self) -> Encoding:
-        """Of the images."""
-        return Encoding(self.image_format, self.quality)
 
     def pin_model(self, store: Store) -> Manifest:
         """The manifest of the version that ``model`` means now; refuses what makes or writes no images."""
@@ -104,6 +109,14 @@ class SourceBody(JobBody):
             return None
         return readable(self.dataset, queue)
 
+    def source_count(self, queue: Queue) -> int:
+        """How many images there are to work on; raises what ``pin_source`` does."""
+        job = self.pin_source(queue)
+        if job is not None:
+            return int(job.body.get("count") or job.pinned["count"])
+        assert self.data is not None
+        return builtin_count(self.data)
+
 
 def check_built_in(value: str) -> str:
     """``value``, if it names a built-in data set or a part of one; ValueError otherwise."""
@@ -121,7 +134,7 @@ def readable(id: str, queue: Queue) -> Job:
     job = queue.get(id)
     if job.kind not in DATASET_KINDS or job.body["format"] == "webdataset":
         raise UsageError(
-            f"What the job {id} makes cannot be read; name a generate or translate job "
+            f"What the job {id} makes cannot be read; name a generate, translate or augment job "
             "with the format imagefolder or npz."
         )
     return job

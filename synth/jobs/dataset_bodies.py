@@ -9,7 +9,6 @@ import torch
 from pydantic import Field, StrictBool, model_validator
 
 from synth.artifacts import Store
-from synth.data import builtin_count
 from synth.errors import LabelError
 from synth.families import require_generator, require_translator
 from synth.fields import Integer, LabelsField
@@ -79,12 +78,7 @@ class TranslateBody(DatasetBody, SourceBody):
     def pin(self, store: Store, queue: Queue) -> dict[str, Any]:
         manifest = self.pin_model(store)
         require_translator(manifest.family, manifest.reference)
-        job = self.pin_source(queue)
-        if job is not None:
-            count = int(job.body.get("count") or job.pinned["count"])
-        else:
-            assert self.data is not None
-            count = builtin_count(self.data)
+        count = self.source_count(queue)
         if self.labels is not None:
             classes = None if manifest.classes is None else tuple(manifest.classes)
             _check_labels(self.labels, classes, count)

@@ -47,6 +47,12 @@ KINDS: dict[str, Kind] = {
             run="synth.jobs.translate:run",
         ),
         Kind(
+            name="augment",
+            summary="a data set of changed copies of a built-in one, or of one made by a job",
+            body="synth.jobs.augment_body:AugmentBody",
+            run="synth.jobs.augment:run",
+        ),
+        Kind(
             name="train",
             summary="a generator trained on a built-in data set, or on one made by a job",
             body="synth.jobs.train_body:TrainBody",
@@ -61,7 +67,7 @@ KINDS: dict[str, Kind] = {
     )
 }
 
-DATASET_KINDS = frozenset({"generate", "translate"})
+DATASET_KINDS = frozenset({"generate", "translate", "augment"})
 """Those that make a data set, in ``JobFolder.dataset``."""
 
 

@@ -46,6 +46,10 @@ _EXAMPLES: dict[str, Any] = {
             "parameters": {"strength": 2.0},
         },
     },
+    "augment": {
+        "summary": "Three changed copies of each image that another job has made",
+        "value": {"kind": "augment", "dataset": "winter-coats", "pipeline": "basic", "copies": 3},
+    },
     "train": {
         "summary": "A generator trained for ten minutes",
         "value": {"kind": "train", "family": "vae", "data": "digits", "name": "digits", "minutes": 10},

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import re
-import textwrap
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from synth.artifacts import Store
 from synth.augment import Specification, read_specification
 from synth.augment.presets import PRESETS
-from synth.augment.text import read_text
+from synth.augment.told import LONGEST, read_told
 from synth.errors import ConfigError, NotFoundError
 from synth.serving.problems import TooLargeError
 from synth.text import closest, some
 
 _MOST_SEEN = 1_000
 """Pipelines that clients have sent and that are remembered; the one unused for longest goes first."""
-_LONGEST = 2**16
-"""Bytes of a pipeline's text: many times what people write, and soon read."""
-_LONGEST_MESSAGE = 2_000
 _SUFFIXES = (".yaml", ".yml", ".json")
 _DIGEST = re.compile("[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -61,9 +56,9 @@ class Pipelines:
                 f"There is no pipeline {word!r} here{closest(word, self.named)}. Pipelines: "
                 f"{some(sorted(self.named))}; or send one itself, in YAML or JSON."
             )
-        if len(text) > _LONGEST:
-            raise TooLargeError(f"The pipeline has {len(text):,} characters, and may have {_LONGEST:,}.")
-        found = await asyncio.to_thread(_read, text, self._store)
+        if len(text) > LONGEST:
+            raise TooLargeError(f"The pipeline has {len(text):,} characters, and may have {LONGEST:,}.")
+        found = await asyncio.to_thread(read_told, text, self._store)
         with self._lock:
             self._seen[found.digest] = found
             self._seen.move_to_end(found.digest)
@@ -106,14 +101,3 @@ def read_folder(folder: Path | None, store: Store) -> dict[str, Specification]:
             )
         found[name] = read_specification(path, store=store)
     return found
-
-
-def _read(text: str, store: Store) -> Specification:
-    values: Any = read_text(text, "The pipeline", aliases=False)
-    if not isinstance(values, dict):
-        # Never a path: what clients name is not opened.
-        raise ConfigError("A pipeline is a mapping with 'sample', a list of operations; or a name or digest.")
-    try:
-        return read_specification(values, store=store)
-    except ConfigError as error:
-        raise ConfigError(textwrap.shorten(str(error), _LONGEST_MESSAGE, placeholder=" ...")) from None

@@ -10,8 +10,10 @@ import torch
 
 from synth.augment.boxes import Boxes, Points
 from synth.augment.samples import Samples
-from synth.data.objects import Annotated, ImageRecord, Objects
+from synth.data.objects import Annotated, ImageRecord, Keypoints, Objects
 from synth.data.sample import Sample
+
+_ABOUT_POINTS = ("owners", "kinds", "mirrors", "seen")
 
 
 def with_annotations(samples: Samples, originals: Sequence[Sample]) -> Samples:
@@ -34,14 +36,13 @@ def with_annotations(samples: Samples, originals: Sequence[Sample]) -> Samples:
         masks=torch.from_numpy(np.concatenate(masks)) if masks else None,
         objects=torch.from_numpy(np.concatenate([one.numbers for one in objects])),
     )
-    places = [one.points for one in objects if one.points is not None]
-    owners = [one.owners for one in objects if one.owners is not None]
-    if not places:
+    known = [one.points for one in objects if one.points is not None]
+    if not known:
         return replace(samples, boxes=boxes)
     points = Points(
-        torch.from_numpy(np.concatenate(places)),
-        rows.repeat_interleave(torch.tensor([len(one) for one in places])),
-        torch.from_numpy(np.concatenate(owners)),
+        torch.from_numpy(np.concatenate([one.places for one in known])),
+        rows.repeat_interleave(torch.tensor([len(one) for one in known])),
+        *(torch.from_numpy(np.concatenate([getattr(one, name) for one in known])) for name in _ABOUT_POINTS),
     )
     return replace(samples, boxes=boxes, points=points)
 
@@ -60,19 +61,21 @@ def annotations_of(made: Samples, row: int, original: Sample, record: ImageRecor
     boxes = made.boxes.select(made.boxes.rows == row)
     assert boxes.labels is not None
     assert boxes.objects is not None
-    points = made.points
-    mine = None if points is None else points.select(points.rows == row)
     objects = Objects(
         boxes.corners.numpy(),
         boxes.labels.numpy(),
         boxes.objects.numpy(),
         None if boxes.masks is None else boxes.masks.numpy(),
-        None if mine is None else mine.places.numpy(),
-        None if mine is None or mine.objects is None else mine.objects.numpy(),
+        None if made.points is None else _keypoints(made.points.select(made.points.rows == row)),
     )
     visible = np.ones(len(objects)) if boxes.visible is None else boxes.visible.numpy()
     same = _unchanged(objects, original.objects) & (made.size == (record.height, record.width))
     return Annotated(record, copy, made.size, objects, visible, same, mask)
+
+
+def _keypoints(points: Points) -> Keypoints:
+    columns = (points.objects, points.kinds, points.mirrors, points.seen)
+    return Keypoints(points.places.numpy(), *(one.numpy() for one in columns if one is not None))
 
 
 def _unchanged(made: Objects, before: Objects) -> np.ndarray:

@@ -79,20 +79,36 @@ class Points:
         places: float32 [K, 2], x and y in pixels.
         rows: int64 [K], in which sample each one is, ascending.
         objects: int64 [K], the number of the object that each one belongs to, as in ``Boxes``; or None.
+        kinds, mirrors: int64 [K], which point of its object each one is, and which it is in a mirror image (a
+            left eye is a right one there); or None.
+        seen: int64 [K], 1 for those that are hidden and 2 for those to be seen, or None.
     """
 
     places: Tensor
     rows: Tensor
     objects: Tensor | None = None
+    kinds: Tensor | None = None
+    mirrors: Tensor | None = None
+    seen: Tensor | None = None
 
     def __len__(self) -> int:
         return int(self.places.shape[0])
 
     def select(self, keep: Tensor) -> Points:
         """Those at these positions or of this mask."""
-        return Points(
-            self.places[keep], self.rows[keep], None if self.objects is None else self.objects[keep]
-        )
+        about = (None if one is None else one[keep] for one in self.about)
+        return Points(self.places[keep], self.rows[keep], *about)
+
+    def mirrored(self) -> Points:
+        """What they are in a mirror image, in the same places."""
+        if self.kinds is None or self.mirrors is None:
+            return self
+        return replace(self, kinds=self.mirrors, mirrors=self.kinds)
+
+    @property
+    def about(self) -> tuple[Tensor | None, ...]:
+        """What is known of each besides its place: objects, kinds, mirrors, seen."""
+        return self.objects, self.kinds, self.mirrors, self.seen
 
     def of(self, rows: Tensor, count: int) -> Points:
         """Those of these samples of ``count``, int64 [n], whose places there become their rows."""
@@ -106,7 +122,7 @@ class Points:
         whole = Points(
             torch.cat([part.places for part in parts]),
             torch.cat([part.rows for part in parts]),
-            _joined([part.objects for part in parts]),
+            *(_joined(columns) for columns in zip(*(part.about for part in parts), strict=True)),
         )
         return whole.select(torch.argsort(whole.rows, stable=True))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +17,16 @@ Corners = tuple[float, float, float, float]
 """Left, top, right and bottom in pixels; pixel i lies between i and i + 1."""
 
 
+_SIDE = re.compile("left|right", re.IGNORECASE)
+
+
+def _other_side(found: re.Match[str]) -> str:
+    """``Right`` of ``Left``, and so on, in the same letters."""
+    word = found.group()
+    other = "right" if word.lower() == "left" else "left"
+    return other.upper() if word.isupper() else other.capitalize() if word[0].isupper() else other
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Objects:
     """The objects of one image, M in all.
@@ -25,20 +36,39 @@ class Objects:
         labels: int64 [M], numbers in the source's ``info.categories``.
         numbers: int64 [M], places in ``Catalogue.annotations``.
         masks: bool [M, H, W], none of which is set where the pixels are not known; None where they never are.
-        points: float32 [K, 2], keypoints that are labelled; the middle of the first pixel is (0.5, 0.5). None
-            where no object of the data set has any.
-        owners: int64 [K], the number of the object of each.
+        points: keypoints of all; None where no object of the data set has any.
     """
 
     boxes: np.ndarray
     labels: np.ndarray
     numbers: np.ndarray
     masks: np.ndarray | None
-    points: np.ndarray | None
-    owners: np.ndarray | None
+    points: Keypoints | None
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Keypoints:
+    """The keypoints of one image that are labelled, K in all.
+
+    Attributes:
+        places: float32 [K, 2], x and y in pixels; the middle of the first pixel is (0.5, 0.5).
+        owners: int64 [K], the number of the object of each.
+        kinds: int64 [K], places in ``Category.keypoints``.
+        mirrors: int64 [K], what kinds they are in a mirror image.
+        seen: int64 [K], 1 for those that are hidden and 2 for those to be seen.
+    """
+
+    places: np.ndarray
+    owners: np.ndarray
+    kinds: np.ndarray
+    mirrors: np.ndarray
+    seen: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.places)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -85,6 +115,14 @@ class Category:
     supercategory: str = ""
     keypoints: tuple[str, ...] = ()
     skeleton: tuple[tuple[int, ...], ...] = ()
+
+    @cached_property
+    def mirrors(self) -> tuple[int, ...]:
+        """What each keypoint is in a mirror image: the left one of a pair by name is the right one."""
+        places = {name: place for place, name in enumerate(self.keypoints)}
+        return tuple(
+            places.get(_SIDE.sub(_other_side, name), place) for place, name in enumerate(self.keypoints)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from synth.integrations.targets import Original, stacked, write_target
 
 Item = Any
 """An image, uint8 [C, H, W], or a pair of an image and its target."""
-_RAGGED = ("boxes", "labels", "masks", "objects", "points", "owners")
+_RAGGED = ("boxes", "labels", "masks", "objects", "points", "owners", "kinds", "mirrors", "seen")
 _COLOURS = 3
 
 

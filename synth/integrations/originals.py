@@ -143,6 +143,8 @@ def original_of(sample: Sample) -> Original:
         return Original(image, sample.id, target=label, label=label)
     known = with_annotations(Samples(image[None], (sample.id,)), [sample])
     mask = None if known.masks is None else known.masks[0]
+    if known.boxes is None and label is None:
+        return Original(image, sample.id, mask, mask=mask)
     target = {} if label is None else {"label": label}
     return Original(image, sample.id, target, label, known.boxes, mask, known.points)
 

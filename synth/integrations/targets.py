@@ -4,7 +4,8 @@
 - a tensor [H, W] of integers, or a PIL image: a mask, the class of each pixel;
 - a dictionary with any of ``KEYS``: ``boxes`` float [M, 4] of left, top, right and bottom in pixels,
   ``labels`` int64 [M] of boxes, ``masks`` [M, H, W] and numbers ``objects`` [M] of their objects, ``points``
-  float [K, 2] and the objects ``owners`` [K] that they belong to, ``mask`` [H, W], ``label``;
+  float [K, 2] and the objects ``owners`` [K] that they belong to (``kinds``, ``mirrors`` and ``seen`` as
+  ``Points`` has them), ``mask`` [H, W], ``label``;
 - anything else: it stays as it is.
 """
 
@@ -25,7 +26,9 @@ from synth.augment.keys import SampleId
 from synth.errors import SourceError
 from synth.text import some
 
-KEYS = ("label", "boxes", "labels", "masks", "objects", "points", "owners", "mask", "image_id")
+_OF_POINTS = {"owners": "objects", "kinds": "kinds", "mirrors": "mirrors", "seen": "seen"}
+"""Keys of what is known of points, and what ``Points`` calls it."""
+KEYS = ("label", "boxes", "labels", "masks", "objects", "mask", "points", *_OF_POINTS, "image_id")
 _MATRIX, _STACK = 2, 3
 
 
@@ -57,7 +60,7 @@ class Original:
             type(self.label),
             None if self.boxes is None else (self.boxes.labels is None, self.boxes.objects is None),
             None if self.mask is None else self.mask.dtype,
-            None if self.points is None else self.points.objects is None,
+            None if self.points is None else tuple(one is None for one in self.points.about),
         )
 
 
@@ -104,7 +107,7 @@ def _of_mapping(target: Mapping[str, Any], name: str) -> dict[str, Any]:
     if "points" in target:
         places = torch.as_tensor(target["points"], dtype=torch.float32).reshape(-1, 2)
         rows = torch.zeros(len(places), dtype=torch.int64)
-        found["points"] = Points(places, rows, _numbers(target, "owners"))
+        found["points"] = Points(places, rows, *(_numbers(target, key) for key in _OF_POINTS))
     return found
 
 
@@ -140,8 +143,8 @@ def _written(original: Original, made: Samples, row: int) -> dict[str, Any]:
     if made.points is not None:
         points = made.points.select(made.points.rows == row)
         written["points"] = points.places
-        if points.objects is not None:
-            written["owners"] = points.objects
+        of_points = {key: getattr(points, name) for key, name in _OF_POINTS.items()}
+        written |= {key: value for key, value in of_points.items() if value is not None}
     return written
 
 

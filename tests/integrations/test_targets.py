@@ -117,7 +117,7 @@ def test_masks_of_objects_move_with_their_boxes_also_those_of_a_source(coco):
     np.testing.assert_allclose(target["boxes"][1:], mirrored[1:], atol=1e-5)
     assert target["labels"].tolist() == sample.objects.labels.tolist()
     assert torch.equal(target["masks"], torch.from_numpy(sample.objects.masks).flip(2))
-    assert target["owners"].tolist() == sample.objects.owners.tolist()
+    assert target["owners"].tolist() == sample.objects.points.owners.tolist()
     assert [len(empty[name]) for name in ("boxes", "labels", "masks", "points")] == [0, 0, 0, 0]
     images, columns = collate([(image, target), (image, empty)])
     assert images.shape[0] == len(columns["boxes"]) == len(columns["masks"]) == 2

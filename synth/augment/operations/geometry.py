@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from synth.augment.box_policy import moved
-from synth.augment.boxes import Boxes
+from synth.augment.boxes import Boxes, Points
 from synth.augment.operation import Parameters, SampleOperation
 from synth.augment.samples import Samples
 
@@ -31,12 +31,7 @@ class GeometricOperation(SampleOperation):
             images=self.images(samples.images, parameters),
             masks=None if samples.masks is None else self.masks(samples.masks[:, None], parameters)[:, 0],
             boxes=None if samples.boxes is None else self._boxes(samples.boxes, parameters, size),
-            points=None
-            if samples.points is None
-            else replace(
-                samples.points,
-                places=self.places(samples.points.places, samples.points.rows, parameters, size),
-            ),
+            points=None if samples.points is None else self._points(samples.points, parameters, size),
         )
 
     @abstractmethod
@@ -50,6 +45,10 @@ class GeometricOperation(SampleOperation):
     @abstractmethod
     def places(self, places: Tensor, rows: Tensor, parameters: Parameters, size: tuple[int, int]) -> Tensor:
         """float32 [K, 2]: where places in pixels, each in the image of its row, come to lie."""
+
+    def _points(self, points: Points, parameters: Parameters, size: tuple[int, int]) -> Points:
+        places = self.places(points.places, points.rows, parameters, size)
+        return replace(points.mirrored() if self.mirrors else points, places=places)
 
     def _boxes(self, boxes: Boxes, parameters: Parameters, size: tuple[int, int]) -> Boxes:
         return moved(

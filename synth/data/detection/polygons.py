@@ -31,7 +31,10 @@ def filled(outlines: Sequence[np.ndarray], height: int, width: int) -> np.ndarra
     """bool [height, width]: the union of the insides of outlines, float64 [P, 2]."""
     mask = np.zeros((height, width), dtype=bool)
     for outline in outlines:
-        mask |= _inside(outline, height, width)
+        # The rows and columns whose middles it may hold; there may be few of many.
+        left, top = np.ceil(outline.min(0) - 0.5).clip(0, [width, height]).astype(np.int64).tolist()
+        right, bottom = np.ceil(outline.max(0) - 0.5).clip(0, [width, height]).astype(np.int64).tolist()
+        mask[top:bottom, left:right] |= _inside(outline - [left, top], bottom - top, right - left)
     return mask
 
 
@@ -42,7 +45,8 @@ def _inside(outline: np.ndarray, height: int, width: int) -> np.ndarray:
     # An edge crosses the middles of the rows from the first that is not above it to the last that is.
     first = np.ceil(upper[:, 1] - 0.5).clip(0, height).astype(np.int64)
     rows = np.ceil(lower[:, 1] - 0.5).clip(0, height).astype(np.int64) - first
-    toggles = np.zeros((height, width + 1), dtype=np.int64)
+    # Of how often an outline is crossed, bytes keep all that counts: whether it is even.
+    crossings = np.zeros((height, width + 1), dtype=np.uint8)
     blocks = np.cumsum(rows) // _BLOCK
     for block in np.unique(blocks[rows > 0]):
         chosen = np.flatnonzero((blocks == block) & (rows > 0))
@@ -51,8 +55,8 @@ def _inside(outline: np.ndarray, height: int, width: int) -> np.ndarray:
         row = first[edge] + np.arange(len(edge)) - np.repeat(starts, rows[chosen])
         share = (row + 0.5 - upper[edge, 1]) / (lower[edge, 1] - upper[edge, 1])
         x = upper[edge, 0] + share * (lower[edge, 0] - upper[edge, 0])
-        np.add.at(toggles, (row, np.ceil(x - 0.5).clip(0, width).astype(np.int64)), 1)
-    return np.asarray(np.cumsum(toggles[:, :-1], axis=1) % 2 == 1)
+        np.add.at(crossings, (row, np.ceil(x - 0.5).clip(0, width).astype(np.int64)), np.uint8(1))
+    return np.asarray(np.cumsum(crossings[:, :-1], axis=1, dtype=np.uint8) % 2 == 1)
 
 
 def outlines_of(mask: np.ndarray) -> list[np.ndarray]:

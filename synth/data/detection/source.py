@@ -12,7 +12,7 @@ import numpy as np
 from synth.data.decode import picture_size
 from synth.data.detection.pictures import read_mask
 from synth.data.files import FileSource, ImageFile
-from synth.data.objects import Catalogue, ImageRecord, Objects
+from synth.data.objects import Catalogue, ImageRecord, Keypoints, Objects
 from synth.data.sample import Sample, SourceInfo
 from synth.data.source import require_origins
 from synth.errors import SourceError, UnreadableError
@@ -121,24 +121,27 @@ class AnnotatedSource(FileSource):
                     masks[place] = one.shape.mask(height, width)
                 elif instances is not None:
                     masks[place] = instances == one.instance
-        points = owners = None
-        if self.catalogue.has_points:
-            labelled = [
-                (x, y, number)
-                for number, one in zip(numbers, found, strict=True)
-                for x, y, seen in one.keypoints
-                if seen
-            ]
-            points = np.asarray([point[:2] for point in labelled], dtype=np.float32).reshape(-1, 2)
-            owners = np.asarray([point[2] for point in labelled], dtype=np.int64)
         return Objects(
             boxes=np.asarray([one.box for one in found], dtype=np.float32).reshape(-1, 4),
             labels=np.asarray([one.label for one in found], dtype=np.int64),
             numbers=np.asarray(numbers, dtype=np.int64),
             masks=masks,
-            points=points,
-            owners=owners,
+            points=self._points(numbers) if self.catalogue.has_points else None,
         )
+
+    def _points(self, numbers: Sequence[int]) -> Keypoints:
+        found: list[tuple[float, float]] = []
+        about: list[tuple[int, int, int, int]] = []
+        for number in numbers:
+            one = self.catalogue.annotations[number]
+            mirrors = self.catalogue.categories[one.label].mirrors
+            for kind, (x, y, seen) in enumerate(one.keypoints):
+                if seen:
+                    found.append((x, y))
+                    # Keypoints without names are taken for the same on both sides.
+                    about.append((number, kind, mirrors[kind] if mirrors else kind, seen))
+        places = np.asarray(found, dtype=np.float32).reshape(-1, 2)
+        return Keypoints(places, *np.asarray(about, dtype=np.int64).reshape(-1, 4).T.copy())
 
     def _unfit(self, wrong: Sequence[str]) -> SourceError:
         return SourceError(

@@ -17,7 +17,7 @@ from synth.batch import Batch
 from synth.data.detection.coco import HALF
 from synth.data.detection.rle import runs_of
 from synth.data.encode import Encoding
-from synth.data.objects import Annotated, Annotation, Catalogue, Category
+from synth.data.objects import Annotated, Catalogue, Category, Objects
 from synth.data.writers.files import describe, flush, write_file
 from synth.data.writers.manifest import DatasetFile
 from synth.data.writers.objects import annotated, catalogue_of, own_mask
@@ -101,7 +101,7 @@ def _annotations(one: Annotated, image: int, catalogue: Catalogue) -> Iterator[d
     if objects is None:
         return
     own = set(catalogue.by_image[catalogue.places[one.record.origin]])
-    points: dict[int, Iterator[list[float]]] = {}
+    points = _points(objects)
     for row, (number, label) in enumerate(
         zip(objects.numbers.tolist(), objects.labels.tolist(), strict=True)
     ):
@@ -125,20 +125,43 @@ def _annotations(one: Annotated, image: int, catalogue: Catalogue) -> Iterator[d
         if same and known.area is not None:
             entry["area"] = known.area
         if known.keypoints:
-            assert objects.points is not None
-            mine = objects.points[objects.owners == number].tolist()
-            entry |= _keypoints(known, points.setdefault(number, iter(mine)), one.size)
+            entry |= _keypoints(points.get(number, []), len(known.keypoints), one.size)
         entry |= {name: 1 for name in ("difficult", "truncated") if getattr(known, name)}
         yield entry
 
 
-def _keypoints(known: Annotation, places: Iterator[list[float]], size: tuple[int, int]) -> dict[str, Any]:
-    """Those of an object in their order; what has left the image counts as not labelled."""
-    values: list[float] = []
-    for *_, seen in known.keypoints:
-        x, y = next(places) if seen else (-1.0, -1.0)
-        if 0 <= x <= size[1] and 0 <= y <= size[0]:
-            values += [round(x - HALF, _DIGITS), round(y - HALF, _DIGITS), seen]
-        else:
-            values += [0, 0, 0]
+_Point = tuple[int, float, float, int]
+"""Kind, x, y, and visibility."""
+
+
+def _points(objects: Objects) -> dict[int, list[_Point]]:
+    """By the number of their object."""
+    found: dict[int, list[_Point]] = {}
+    points = objects.points
+    if points is not None:
+        rows = zip(
+            points.owners.tolist(),
+            points.kinds.tolist(),
+            points.places.tolist(),
+            points.seen.tolist(),
+            strict=True,
+        )
+        for owner, kind, (x, y), seen in rows:
+            found.setdefault(owner, []).append((kind, x, y, seen))
+    return found
+
+
+def _keypoints(points: list[_Point], count: int, size: tuple[int, int]) -> dict[str, Any]:
+    """Those of an object by their kinds, which are taken from ``points``: an object may be there again.
+
+    What has left the image counts as not labelled.
+    """
+    values: list[float] = [0] * (3 * count)
+    for kind in range(count):
+        found = next((one for one in points if one[0] == kind), None)
+        if found is not None:
+            points.remove(found)
+            _, x, y, seen = found
+            if 0 <= x <= size[1] and 0 <= y <= size[0]:
+                values[3 * kind : 3 * kind + 3] = [round(x - HALF, _DIGITS), round(y - HALF, _DIGITS), seen]
     return {"keypoints": values, "num_keypoints": sum(seen > 0 for seen in values[2::3])}

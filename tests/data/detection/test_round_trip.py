@@ -247,3 +247,25 @@ def test_objects_that_mixing_brings_in_have_ids_of_their_own(coco, tmp_path):
     for one in kept:
         copy, number = divmod(one.id, 102)
         assert catalogue.images[one.image].id == own[number] + 43 * copy
+
+
+@pytest.mark.parametrize("copies_of_flips", [1, 2])
+def test_left_keypoints_are_right_ones_in_a_mirror_image(copies_of_flips, coco, tmp_path):
+    coco.content["categories"][0].update(
+        keypoints=["left_eye", "nose", "Right_eye", "right_eye"], skeleton=[]
+    )
+    coco.content["annotations"] = [coco.content["annotations"][1]]
+    coco.content["annotations"][0].update(
+        bbox=[0, 0, 12, 4], keypoints=[1, 2, 2, 3, 1, 1, 4, 0, 2, 6, 3, 1], num_keypoints=4
+    )
+    coco.write()
+    flip = {"operation": "horizontal_flip", "probability": 1}
+    steps = [{**flip, "id": f"flip{number}"} for number in range(copies_of_flips)]
+    augment(coco.file, tmp_path / "out", {"sample": steps})
+    (made,) = json.loads((tmp_path / "out" / "instances.json").read_text())["annotations"]
+    if copies_of_flips == 2:
+        assert made["keypoints"] == [1, 2, 2, 3, 1, 1, 4, 0, 2, 6, 3, 1]
+    else:
+        # The right eye, hidden at 6, is the left one at 13; Right_eye has no partner of its spelling.
+        assert made["keypoints"] == [13, 3, 1, 16, 1, 1, 15, 0, 2, 18, 2, 2]
+    assert made["num_keypoints"] == 4

@@ -26,8 +26,8 @@ def test_coco_boxes_are_left_top_width_height_and_categories_keep_their_ids(coco
     assert [source.catalogue.annotations[number].id for number in objects.numbers] == [101, 11, 12]
     assert [source.catalogue.annotations[number].crowd for number in objects.numbers] == [False, False, True]
     # COCO's keypoints count pixels, so that 1, 2 is the middle of the second pixel of the third row.
-    assert objects.points.tolist() == [[1.5, 2.5]]
-    assert objects.owners.tolist() == [1]
+    assert objects.points.places.tolist() == [[1.5, 2.5]]
+    assert objects.points.owners.tolist() == [1]
     assert len(source[1].objects) == 0
     assert source[1].origin == "sub/b.png"
 

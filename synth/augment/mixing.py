@@ -136,6 +136,8 @@ def mixed(samples: Samples, one: Mix, others: Sequence[Samples]) -> Samples:
             raise SourceError(
                 f"Either all samples that are mixed have {lacking}, their partners too, or none has."
             )
+    if len(one.rows) == len(samples):
+        return one.operation.mix(samples, others, one.parameters)
     rows = torch.from_numpy(one.rows)
     changed = one.operation.mix(samples.take(rows), others, one.parameters)
     whole = samples.with_rows(rows, changed)

@@ -268,3 +268,12 @@ def test_samples_whose_objects_are_not_known_are_refused():
         Pipeline.read({"sample": ["mask_dropout"]}).run(
             replace(alone(scenes()), masks=torch.zeros((COUNT, 3, 3), dtype=torch.uint8))
         )
+
+
+def test_classes_of_any_number_are_objects():
+    samples = alone(scenes())
+    for numbers in ([0, 1, 2, 3], [0, 1, 2, 70_000], [0, -1, 5, 2]):
+        masks = torch.tensor(numbers)[samples.masks]
+        step = {"operation": "mask_dropout", "share": 1, "classes": numbers[1:3]}
+        made = Pipeline.read({"sample": [step]}).run(replace(samples, masks=masks))
+        assert sorted(made.masks.unique().tolist()) == sorted([0, numbers[3]])

@@ -134,7 +134,7 @@ class MaskDropout(_OnObjects, SampleOperation):
             rest = ~hole[:, None]
             rest = rest | ~rest.any(-1, keepdim=True).any(-2, keepdim=True)  # all, where nothing is left
             count = rest.sum((2, 3), keepdim=True)
-            total = (images.long() * rest).sum((2, 3), keepdim=True)
+            total = (images * rest).sum((2, 3), keepdim=True)
             return ((total + count // 2) // count).to(torch.uint8)
         return images.new_full((1, 1, 1, 1), self.fill)
 

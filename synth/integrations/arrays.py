@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ class ArrayBatches:
         count = len(self._augmenter.originals)
         self._turns = Turns(count, batch_size, *find_rank(rank, world), drop_last)
         self._shuffle, self._seed = shuffle, check_seed(seed)
+        self._turn = Lock()
 
     def __len__(self) -> int:
         """Batches of this rank in an epoch."""
@@ -56,8 +58,16 @@ class ArrayBatches:
         return self._turns.spans(taken=batches_done)
 
     def at(self, positions: Sequence[int], epoch: int) -> Any:
-        """The images at these positions as a batch."""
-        return as_arrays(collate(self._augmenter.at(positions, epoch)))
+        """The images at these positions as a batch; threads take turns, as sources are for one at a time."""
+        with self._turn:
+            items = self._augmenter.at(positions, epoch)
+        return as_arrays(collate(items))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_turn"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = {**state, "_turn": Lock()}
 
 
 def as_arrays(batch: Any) -> Any:

@@ -82,7 +82,8 @@ def as_keras(
         data, pipeline, ids, classes, channels: see ``synth.integrations.torch.as_torch``.
         epoch: whose batches they are until ``set_epoch`` or ``each_epoch`` say another.
         batch_size, shuffle, seed, rank, world, drop_last: see ``synth.integrations.torch.as_stream``.
-        workers, use_multiprocessing, max_queue_size: as Keras has them.
+        workers, use_multiprocessing, max_queue_size: as Keras has them. Threads take turns;
+            processes work side by side.
 
     Raises UsageError for arguments that do not fit.
     """

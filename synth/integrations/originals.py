@@ -24,7 +24,7 @@ Ids = Literal["content"] | Sequence[SampleId] | Callable[[Any], SampleId]
 """By content; one for each position; or of an item as the data set gives it."""
 Classes = int | Sequence[str] | None
 """How many classes there are, or their names; None: what the data set says."""
-Data = Source | Dataset[Any]
+Data = Source | Dataset[Any] | Sequence[Any]
 
 _CANONICAL = (1, 3)
 _MODES = {"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "CMYK": "RGB", "YCbCr": "RGB"}
@@ -71,7 +71,7 @@ class SourceOriginals:
 class DatasetOriginals:
     """Those of a data set of PyTorch: its items are an image, or an image and a target."""
 
-    def __init__(self, dataset: Dataset[Any], ids: Ids, classes: Classes) -> None:
+    def __init__(self, dataset: Dataset[Any] | Sequence[Any], ids: Ids, classes: Classes) -> None:
         self._dataset = cast(Sequence[Any], dataset)
         self._reader = Reader(type(dataset).__name__, ids, classes_of(dataset, classes))
         self.classes = self._reader.classes

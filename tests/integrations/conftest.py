@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from synth.data import open_source
 
@@ -51,4 +50,4 @@ def digest(pairs) -> str:
 
 
 def _bytes(value) -> bytes:
-    return np.ascontiguousarray(torch.as_tensor(value).numpy()).tobytes()
+    return np.asarray(value).tobytes()

@@ -121,6 +121,18 @@ def test_a_loop_that_was_stopped_goes_on_with_what_remains_with_other_workers_to
     assert len(shown(loader(again, after))) == 13
 
 
+def test_workers_that_stay_see_the_next_epoch():
+    kept = stream()
+    batches = loader(kept, 1, persistent_workers=True)
+    kept.load_state_dict(kept.state_after(10))
+    assert len(shown(batches)) == 3
+    for epoch in (1, 2):
+        kept.set_epoch(epoch)
+        alone = stream()
+        alone.set_epoch(epoch)
+        assert shown(batches) == shown(alone)
+
+
 def test_a_state_fits_another_number_of_ranks():
     whole = shown(stream(batch_size=16))
     state = stream(rank=1, world=2).state_after(3)

@@ -103,6 +103,12 @@ def collate(items: Sequence[Item]) -> Any:
 def _collate_targets(targets: Sequence[Any]) -> Any:
     first = targets[0]
     if isinstance(first, Mapping):
+        unlike = sorted({key for target in targets for key in target.keys() ^ first.keys()})
+        if unlike:
+            raise SourceError(
+                f"Some targets of the batch have {unlike[0]!r} and some have not, as the data set knows it "
+                "of some images only: give the loader collate_fn=list."
+            )
         columns = {key: [target[key] for target in targets] for key in first}
         return {
             key: column if key in _RAGGED else _collate_targets(column) for key, column in columns.items()

@@ -146,6 +146,12 @@ def default_format(source: Source) -> str:
 
 def _check_mixing(pipeline: Pipeline, source: Source, shapes: Collection[tuple[int, ...]]) -> None:
     check_enough(source.ids)
+    images = source.catalogue.images if isinstance(source, AnnotatedSource) else ()
+    if len({image.mask is None for image in images}) > 1:
+        raise SourceError(
+            f"Some images of {source.info.spec} have masks and some have not, and those that are mixed all "
+            "have them, or none: open the ones with masks alone, or leave out 'batch'."
+        )
     after = set()
     for height, width, channels in shapes:
         size = height, width

@@ -13,7 +13,8 @@ from synth import open_source
 from synth.augment import Pipeline
 from synth.cli import main
 from synth.data.detection.pictures import with_palette
-from synth.errors import ConfigError, InterruptedRunError, ResumeError
+from synth.errors import ConfigError, InterruptedRunError, ResumeError, SourceError
+from synth.integrations.torch import as_torch, collate
 from synth.offline import augment_dataset, make_augmentation_plan
 
 NOTHING = {"sample": [{"operation": "invert", "probability": 0}]}
@@ -269,3 +270,21 @@ def test_left_keypoints_are_right_ones_in_a_mirror_image(copies_of_flips, coco, 
         # The right eye, hidden at 6, is the left one at 13; Right_eye has no partner of its spelling.
         assert made["keypoints"] == [13, 3, 1, 16, 1, 1, 15, 0, 2, 18, 2, 2]
     assert made["num_keypoints"] == 4
+
+
+def test_images_of_which_some_have_masks_are_written_as_they_are_and_not_mixed(voc, picture, tmp_path):
+    picture(voc.folder / "JPEGImages" / "two.png", value=8)
+    voc.write(voc.xml(filename="two.png"), "two")
+    (voc.folder / "SegmentationClass").mkdir()
+    classes = np.ones((10, 20), dtype=np.uint8)
+    with_palette(classes).save(voc.folder / "SegmentationClass" / "two.png")
+    made = augment(voc.folder, tmp_path / "out", FLIP)
+    assert made[0].mask is None
+    assert (made[1].mask == classes).all()
+    with pytest.raises(SourceError, match=r"Some images of .* have masks and some have not"):
+        augment(voc.folder, tmp_path / "mixed", {"batch": ["mosaic"]})
+    with pytest.raises(ConfigError, match="needs the class of each pixel of all images"):
+        augment(voc.folder, tmp_path / "masks", format="masks")
+    items = as_torch(open_source(voc.folder), Pipeline.read(FLIP)).__getitems__([0, 1])
+    with pytest.raises(SourceError, match="Some targets of the batch have 'mask' and some have not"):
+        collate(items)

@@ -23,6 +23,11 @@ def canonical(pixels: np.ndarray) -> np.ndarray:
 
 def is_grey(pixels: np.ndarray) -> bool:
     """Whether the three channels of uint8 [H, W, 3] are equal everywhere."""
+    if pixels.size:
+        # Most pictures in colour show it in their first pixel.
+        first = pixels[0, 0].tolist()
+        if first[0] != first[1] or first[1] != first[2]:
+            return False
     red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
     return np.array_equal(red, green) and np.array_equal(green, blue)
 

@@ -46,8 +46,7 @@ class Distribution:
             return first + (last - first) * u
         if self.kind == "log_uniform":
             low, high = math.log(first), math.log(last)
-            # Cheaper than clip, for single numbers.
-            return np.minimum(np.maximum(np.exp(low + (high - low) * u), first), last)
+            return between(np.exp(low + (high - low) * u), first, last)
         if self.kind == "choice":
             place = (u * len(self.values)).astype(np.int64)
             return np.asarray(self.values)[np.minimum(place, len(self.values) - 1)]
@@ -73,6 +72,11 @@ class Distribution:
         if self.kind == "constant":
             return values[0]
         return values if self.kind == "uniform" else {self.kind: values}
+
+
+def between(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """``np.clip``, in a third of the time where there are few."""
+    return np.asarray(np.minimum(np.maximum(values, low), high))
 
 
 @dataclass(frozen=True)

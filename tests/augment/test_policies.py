@@ -7,9 +7,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from torchvision.transforms import AutoAugment, AutoAugmentPolicy
+from torchvision.transforms import AutoAugment, AutoAugmentPolicy, InterpolationMode, v2
+from torchvision.transforms.v2 import functional as F
 
-from synth.augment import Pipeline, Samples
+from synth.augment import Boxes, Pipeline, Samples
 from synth.augment.operations.autoaugment import POLICIES
 from synth.errors import ConfigError, SourceError
 
@@ -19,6 +20,31 @@ RANGES = {
     "randaugment": ({"magnitude": [0, 30]}, 0.3, 30, 0.9, 27, 18, 4, 8),
     "trivial_augment_wide": ({}, 0.99, 135, 0.99, 32, 32, 2, 8),
     "augmix": ({"severity": 10}, 0.3, 30, 0.9, 20, 13, 0, 4),
+}
+
+
+THEIRS = {
+    "identity": "Identity",
+    "shear_x": "ShearX",
+    "shear_y": "ShearY",
+    "translate_x": "TranslateX",
+    "translate_y": "TranslateY",
+    "rotate": "Rotate",
+    "brightness": "Brightness",
+    "saturation": "Color",
+    "contrast": "Contrast",
+    "sharpness": "Sharpness",
+    "posterise": "Posterize",
+    "solarise": "Solarize",
+    "autocontrast": "AutoContrast",
+    "equalise": "Equalize",
+    "invert": "Invert",
+}
+POLICY_TYPES = {
+    "autoaugment": (v2.AutoAugment, 10),
+    "randaugment": (v2.RandAugment, 31),
+    "trivial_augment_wide": (v2.TrivialAugmentWide, 31),
+    "augmix": (v2.AugMix, 10),
 }
 
 
@@ -63,6 +89,93 @@ def test_the_policies_of_autoaugment_are_those_of_torchvision():
             assert [(p, m) for _, p, m in ours] == [(p, m or 0) for _, p, m in pair]
         found = planned({"operation": "autoaugment", "policy": policy.value})
         assert len(set(found["operations"].ravel().tolist())) >= 8
+
+
+def policy(name):
+    (step,) = Pipeline.read({"sample": [name]}).specification.sample
+    return step
+
+
+@pytest.mark.parametrize("name", POLICY_TYPES)
+def test_each_place_of_a_magnitude_is_that_of_torchvision(name):
+    kind, places = POLICY_TYPES[name]
+    space = kind._AUGMENTATION_SPACE
+    share, sign = np.arange(places) / (places - 1), np.zeros(places, dtype=bool)
+    for ours, theirs in THEIRS.items():
+        if theirs not in space:
+            continue
+        expected, signed = space[theirs][0](places, *SIZE), space[theirs][1]
+        found = policy(name).magnitudes(np.full(places, ours), share, sign, SIZE)
+        expected = np.zeros(places) if expected is None else expected.numpy()
+        if ours == "solarise":
+            expected = 255 * expected  # theirs are shares
+        if ours.startswith("translate"):
+            expected = np.trunc(expected + 1e-4)  # theirs are of single precision
+        np.testing.assert_allclose(found, expected, atol=2e-5)
+        if signed:
+            turned = policy(name).magnitudes(np.full(places, ours), share, ~sign, SIZE)
+            np.testing.assert_array_equal(turned, -found)
+
+
+@pytest.mark.parametrize("name", THEIRS)
+@pytest.mark.parametrize("policy_name", ["randaugment", "autoaugment"])
+def test_each_operation_of_a_policy_gives_the_pixels_of_torchvision(policy_name, name):
+    given = samples(3)
+    magnitude = {"posterise": 5.0, "solarise": 178.5, "rotate": 9.0}.get(
+        name, 4.0 if name[0] == "t" else 0.27
+    )
+    made = policy(policy_name).layer(given, np.full(3, name), np.full(3, magnitude)).images
+    if name.startswith("shear"):
+        # Theirs slant around the corner, as the papers' code does, and ours around the middle.
+        slope = float(np.degrees(np.arctan(magnitude)))
+        shear = [slope, 0.0] if name == "shear_x" else [0.0, slope]
+        expected = F.affine(given.images, 0.0, [0, 0], 1.0, shear, interpolation=InterpolationMode.NEAREST)
+    else:
+        # Theirs turn against the clock.
+        theirs = {"rotate": -magnitude, "solarise": magnitude / 255}.get(name, magnitude)
+        expected = v2.RandAugment()._apply_image_or_video_transform(
+            given.images, THEIRS[name], theirs, InterpolationMode.NEAREST, {torch.Tensor: 0}
+        )
+    difference = (made.int() - expected.int()).abs()
+    # A place between two pixels, or a mean between two values, may be rounded either way.
+    limit = 255 if name in ("rotate", "shear_x", "shear_y") else 1
+    assert difference.max() <= limit
+    assert (difference > 0).float().mean() < 5e-3
+
+
+def test_a_mixture_is_the_weighted_sum_of_its_chains():
+    given = samples(2)
+    parameters = {
+        "operations": np.array(
+            [[["invert", "identity", "identity"], ["equalise", "posterise", "identity"]]] * 2
+        ),
+        "magnitudes": np.array([[[0.0, 0, 0], [0, 3, 0]]] * 2),
+        "weights": np.array([[0.5, 0.3, 0.2]] * 2),
+    }
+    made = policy("augmix").apply(given, parameters).images
+    chains = [F.invert(given.images), F.posterize(F.equalize(given.images), 3)]
+    expected = 0.5 * given.images + 0.3 * chains[0] + 0.2 * chains[1]
+    assert (made - expected).abs().max() <= 0.501
+
+
+def test_masks_and_boxes_move_with_the_images_of_a_policy():
+    image = torch.zeros((1, 1, 40, 60), dtype=torch.uint8)
+    image[..., 10:20, 20:40] = 200
+    boxes = Boxes(torch.tensor([[20.0, 10, 40, 20]]), torch.tensor([0]))
+    given = Samples(image, (0,), boxes=boxes, masks=(image[:, 0] > 0).to(torch.uint8))
+    step = policy("randaugment")
+    moved = step.apply(
+        given,
+        {"operations": np.array([["translate_x", "translate_y"]]), "magnitudes": np.array([[7.0, -5.0]])},
+    )
+    assert moved.boxes.corners.tolist() == [[27, 5, 47, 15]]
+    assert torch.equal(moved.masks[0] > 0, moved.images[0, 0] > 0)
+    toned = step.apply(
+        given, {"operations": np.array([["solarise", "posterise"]]), "magnitudes": np.array([[100.0, 4.0]])}
+    )
+    assert toned.boxes.corners.tolist() == boxes.corners.tolist()
+    assert torch.equal(toned.masks, given.masks)
+    assert not torch.equal(toned.images, given.images)
 
 
 @pytest.mark.parametrize("name", ["autoaugment", "grid_distortion", *RANGES])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from synth.augment.kernels.values import BYTES, floats, look_up, whole
 
-_GREY = (0.2989, 0.587, 0.114)
+_GREY = torch.tensor([0.2989, 0.587, 0.114]).reshape(3, 1, 1)
 _SHARES = torch.from_numpy(BYTES / np.float32(255))
 
 
@@ -20,8 +20,8 @@ def grey(images: Tensor) -> Tensor:
     """float32 [N, 1, H, W]: luminance of uint8 [N, 3, H, W], not rounded; grey images as they are."""
     if images.shape[1] == 1:
         return floats(images)
-    red, green, blue = (floats(images[:, at : at + 1]).mul_(weight) for at, weight in enumerate(_GREY))
-    return red.add_(green).add_(blue)
+    values = floats(images).mul_(_GREY.to(images.device))
+    return values[:, 0:1].add_(values[:, 1:2]).add_(values[:, 2:3])
 
 
 def to_grey(images: Tensor) -> Tensor:

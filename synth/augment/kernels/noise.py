@@ -6,6 +6,7 @@ words of its bit generators do not change.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -21,10 +22,9 @@ _FIELD = stream_id("augment:field")
 
 def fields(keys: np.ndarray, counts: list[int]) -> Iterator[np.ndarray]:
     """For each key, int64 [N] of 0 to 2**63 - 1, a field of so many uniform bytes: uint8 [count]."""
-    philox = np.random.Philox(key=0)
+    philox = _philox(threading.get_ident())
     begin = np.zeros(4, dtype=np.uint64)
     for key, count in zip(keys.tolist(), counts, strict=True):
-        # The same object again, as a new one asks the system for entropy that it does not use.
         philox.state = {
             "bit_generator": "Philox",
             "state": {"counter": begin, "key": np.array([key, _FIELD], dtype=np.uint64)},
@@ -35,6 +35,12 @@ def fields(keys: np.ndarray, counts: list[int]) -> Iterator[np.ndarray]:
         }
         words = philox.random_raw(-(-count // 8))
         yield words.astype("<u8", copy=False).view(np.uint8)[:count]
+
+
+@lru_cache(maxsize=256)
+def _philox(thread: int) -> np.random.Philox:
+    """One for each thread, whose state is set before each use: a new one asks the system for entropy."""
+    return np.random.Philox(key=0)
 
 
 def halves(keys: np.ndarray, count: int) -> np.ndarray:

@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from synth.augment.distributions import Distribution, Within
-from synth.augment.kernels.frame import Edge, crops, padded
+from synth.augment.distributions import Distribution, Within, between
+from synth.augment.kernels.frame import Edge, crops, padded, shifted
 from synth.augment.keys import unit
 from synth.augment.operation import Meta, Parameters
 from synth.augment.operations.geometry import GeometricOperation
@@ -85,6 +85,10 @@ class Crop(_Framing):
 
     def _window(self, images: Tensor, parameters: Parameters, fill: int) -> Tensor:
         size = self.output_size((images.shape[-2], images.shape[-1]))
+        if size == tuple(images.shape[-2:]) and self.edge == "constant":
+            # A shift, which needs no copy with a margin.
+            by = self.padding - np.stack([parameters["left"], parameters["top"]], axis=1)
+            return shifted(images, by, fill)
         whole = padded(images, (self.padding,) * 4, self.edge, fill) if self.padding else images
         return crops(whole, parameters["top"], parameters["left"], size)
 
@@ -114,8 +118,8 @@ class ResizedCrop(_Framing):
     def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
         height, width = meta.size
         area = found["area"] * height * width
-        tall = np.clip(np.round(np.sqrt(area / found["ratio"])), 1, height).astype(np.int64)
-        wide = np.clip(np.round(np.sqrt(area * found["ratio"])), 1, width).astype(np.int64)
+        tall = between(np.round(np.sqrt(area / found["ratio"])), 1, height).astype(np.int64)
+        wide = between(np.round(np.sqrt(area * found["ratio"])), 1, width).astype(np.int64)
         place = unit(words)
         top = np.floor(place[:, 0] * (height - tall + 1)).astype(np.int64)
         left = np.floor(place[:, 1] * (width - wide + 1)).astype(np.int64)

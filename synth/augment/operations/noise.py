@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor
 
-from synth.augment.distributions import Distribution, Within
+from synth.augment.distributions import Distribution, Within, between
 from synth.augment.kernels import noise
 from synth.augment.keys import noise_key, unit
 from synth.augment.operation import Meta, Parameters, PixelOperation, column
@@ -106,8 +106,8 @@ class RandomErasing(PixelOperation):
     def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
         height, width = meta.size
         area = found["area"] * height * width
-        tall = np.clip(np.round(np.sqrt(area / found["ratio"])), 1, height).astype(np.int64)
-        wide = np.clip(np.round(np.sqrt(area * found["ratio"])), 1, width).astype(np.int64)
+        tall = between(np.round(np.sqrt(area / found["ratio"])), 1, height).astype(np.int64)
+        wide = between(np.round(np.sqrt(area * found["ratio"])), 1, width).astype(np.int64)
         place = unit(words[:, :2])
         left = np.floor(place[:, 0] * (width - wide + 1)).astype(np.int64)
         top = np.floor(place[:, 1] * (height - tall + 1)).astype(np.int64)

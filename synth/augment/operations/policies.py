@@ -6,7 +6,7 @@ shifts are pixels, rotations degrees, and the rest as the operation has it. Slan
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import cached_property, lru_cache
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from pydantic import Field
 from scipy import special
 
 from synth.augment.distributions import Distribution, Within
+from synth.augment.kernels.values import floats, rounded
 from synth.augment.keys import unit
 from synth.augment.operation import Meta, Parameters, SampleOperation, Target, column
 from synth.augment.operations import colour, geometric
@@ -27,6 +28,8 @@ _SPACE = (
 )
 _SIGNED = frozenset(_SPACE[1:10])
 _FACTORS = frozenset(_SPACE[6:10])
+_NAMES = np.array(sorted({*_SPACE, "invert"}))
+_SHIFTS = np.array([name.startswith("translate") for name in _NAMES.tolist()])
 _PIXELS: dict[str, SampleOperation] = {
     "brightness": colour.Brightness.model_validate({}),
     "saturation": colour.Saturation.model_validate({}),
@@ -66,14 +69,15 @@ class _Policy(SampleOperation):
         self, names: np.ndarray, share: np.ndarray, negative: np.ndarray, size: tuple[int, int]
     ) -> np.ndarray:
         """float64 of the shape of ``names``, at a ``share`` of 0 to 1 of the published range."""
-        found = np.zeros(names.shape)
-        for name in _SIGNED:
-            sign = np.where(negative, -1.0, 1.0)
-            value = self.most(name, size) * share
-            found = np.where(names == name, sign * (np.trunc(value) if name[0] == "t" else value), found)
+        codes = np.searchsorted(_NAMES, names)
+        most = np.array([self.most(name, size) if name in _SIGNED else 0.0 for name in _NAMES.tolist()])
+        found = most[codes] * share
+        found = np.where(_SHIFTS[codes], np.trunc(found), found)
+        found = np.where(negative, -found, found) + 0.0
         first, last = self.bits
         found = np.where(names == "posterise", np.round(first + (last - first) * share), found)
-        return np.where(names == "solarise", 255.0 * (1.0 - share), found)
+        # Whole thresholds stay whole.
+        return np.where(names == "solarise", np.round(255.0 * (1.0 - share), 9), found)
 
     def layer(self, samples: Samples, names: np.ndarray, magnitudes: np.ndarray) -> Samples:
         """The samples after one operation each, [n] names and magnitudes."""
@@ -93,16 +97,18 @@ class _Policy(SampleOperation):
         if name in _PIXELS:
             field = {"posterise": "bits", "solarise": "threshold"}.get(name, "factor")
             return _PIXELS[name], {field: 1.0 + value if name in _FACTORS else value}
-        kind: type[geometric.Rotate] | type[geometric.Shear] | type[geometric.Translate]
         if name == "rotate":
-            kind, parameters = geometric.Rotate, {"degrees": value}
-        elif name.startswith("shear"):
-            kind, parameters = geometric.Shear, {name: np.degrees(np.arctan(value))}
-        else:
-            axis = name[-1]
-            kind, parameters = geometric.Translate, {axis: value / size[1 if axis == "x" else 0]}
+            return self._movers["rotate"], {"degrees": value}
+        if name.startswith("shear"):
+            return self._movers["shear"], {name: np.degrees(np.arctan(value))}
+        axis = name[-1]
+        return self._movers["translate"], {axis: value / size[1 if axis == "x" else 0]}
+
+    @cached_property
+    def _movers(self) -> dict[str, SampleOperation]:
         given = {"fill": self.fill, "mask_fill": self.mask_fill, "nearest": self.nearest}
-        return kind.model_validate(given), parameters
+        kinds = (geometric.Rotate, geometric.Shear, geometric.Translate)
+        return {kind.name: kind.model_validate(given) for kind in kinds}
 
     def apply(self, samples: Samples, parameters: Parameters) -> Samples:
         names, magnitudes = parameters["operations"], parameters["magnitudes"]
@@ -164,6 +170,15 @@ class TrivialAugmentWide(_Policy):
         }
 
 
+@lru_cache(maxsize=len(POLICIES))
+def _table(policy: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[pairs, 2] each: names, probabilities, and places of magnitudes."""
+    names, shares, places = (
+        np.array([[one[at] for one in pair] for pair in POLICIES[policy]]) for at in range(3)
+    )
+    return names, shares, places
+
+
 class AutoAugment(_Policy):
     """One of 25 pairs of operations that were searched for (Cubuk et al., arXiv 1805.09501)."""
 
@@ -172,11 +187,9 @@ class AutoAugment(_Policy):
     extra_words: ClassVar[int] = 5
 
     def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
-        pairs = POLICIES[self.policy]
-        rows = np.floor(unit(words[:, 0]) * len(pairs)).astype(np.int64)
-        names = np.array([[name for name, _, _ in pair] for pair in pairs])[rows]
-        shares = np.array([[share for _, share, _ in pair] for pair in pairs])[rows]
-        places = np.array([[place for _, _, place in pair] for pair in pairs])[rows]
+        names, shares, places = _table(self.policy)
+        rows = np.floor(unit(words[:, 0]) * len(names)).astype(np.int64)
+        names, shares, places = names[rows], shares[rows], places[rows]
         names = np.where(unit(words[:, 1:3]) < shares, names, "identity")
         return {
             "operations": names,
@@ -221,9 +234,9 @@ class AugMix(_Policy):
 
     def apply(self, samples: Samples, parameters: Parameters) -> Samples:
         weights = parameters["weights"]
-        mixture = samples.images * column(weights[:, 0], samples.images)
+        mixture = floats(samples.images).mul_(column(weights[:, 0], samples.images))
         for chain in range(parameters["operations"].shape[1]):
             part = {name: parameters[name][:, chain] for name in ("operations", "magnitudes")}
             images = super().apply(samples, part).images
-            mixture = mixture + images * column(weights[:, 1 + chain], images)
-        return replace(samples, images=mixture.round_().clamp_(0, 255).to(torch.uint8))
+            mixture += floats(images).mul_(column(weights[:, 1 + chain], images))
+        return samples.with_images(rounded(mixture))

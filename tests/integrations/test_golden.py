@@ -140,12 +140,13 @@ def training(clothes, folder, kill_at=None):
         saved = json.loads(place.read_text())
         done = saved["done"]
         stream.load_state_dict(saved["stream"])
-    for images, labels in DataLoader(stream, batch_size=None, num_workers=1):
+    loader = DataLoader(stream, batch_size=None, num_workers=1)
+    for batches, (images, labels) in enumerate(loader, start=1):
         if done == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
         np.savez(folder / f"{done}.npz", images=images, labels=labels)
         done += 1
-        place.write_text(json.dumps({"done": done, "stream": stream.state_after(done)}))
+        place.write_text(json.dumps({"done": done, "stream": stream.state_after(batches)}))
 
 
 def augmenting(command, kill_at):

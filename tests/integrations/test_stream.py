@@ -116,8 +116,14 @@ def test_a_loop_that_was_stopped_goes_on_with_what_remains_with_other_workers_to
     state = json.loads(json.dumps(first.state_after(5)))
     again = stream()
     again.load_state_dict(state)
+    again.set_epoch(4)
     assert shown(loader(again, after)) == whole[5:]
+    # It may be stopped again, and counts from where it went on.
+    third = stream()
+    third.load_state_dict(again.state_after(2))
+    assert shown(loader(third, after)) == whole[7:]
     again.set_epoch(5)
+    assert again.state_after(1)["start"] == 8
     assert len(shown(loader(again, after))) == 13
 
 

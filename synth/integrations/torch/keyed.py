@@ -47,6 +47,7 @@ class KeyedStream(IterableDataset[Any]):
         self._what = {**what, "count": turns.count}
         self._epoch = Epoch()
         self._place = Place(0)
+        self._begun = self._place
         self._loaded: Place | None = None
 
     @abstractmethod
@@ -56,6 +57,8 @@ class KeyedStream(IterableDataset[Any]):
     def set_epoch(self, epoch: int) -> None:
         """What the next pass is: its order, and how it augments. Without it, all passes are equal."""
         self._epoch.set(epoch)
+        if epoch != self._begun.epoch:
+            self._begun = Place(epoch)
 
     def __len__(self) -> int:
         """Batches of this rank in a whole epoch."""
@@ -74,7 +77,7 @@ class KeyedStream(IterableDataset[Any]):
                     "save 'state_after' of the batches done, which fits any number."
                 )
             place = loaded
-        self._place = replace(place, workers=workers)
+        self._place = self._begun = replace(place, workers=workers)
         spans = self._turns.spans(start=place.start, worker=worker, workers=workers, taken=place.taken)
         return self._given(list(spans), place.epoch)
 
@@ -92,11 +95,12 @@ class KeyedStream(IterableDataset[Any]):
         return {**self._what, **asdict(place)}
 
     def state_after(self, batches: int) -> dict[str, Any]:
-        """The state of every rank once its loop has done so many batches of this epoch.
+        """The state of every rank once its loop has done so many batches since it began or went on.
 
         A loader's workers are ahead of the loop, which alone knows what it has used.
         """
-        place = self._after(self._epoch.get(), 0, check_whole("batches", batches, 0))
+        begun = self._begun
+        place = self._after(begun.epoch, begun.start, check_whole("batches", batches, 0))
         return {**self._what, **asdict(place)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -118,7 +122,7 @@ class KeyedStream(IterableDataset[Any]):
         except KeyError as error:
             raise ResumeError(f"The state has no {error}: it is none of a stream of synth.") from None
         self._epoch.set(place.epoch)
-        self._loaded = place
+        self._loaded = self._begun = place
 
     def _after(self, epoch: int, start: int, batches: int) -> Place:
         """``batches`` more on every rank."""

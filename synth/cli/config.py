@@ -66,3 +66,26 @@ def show(
         print_json(values)
     else:
         typer.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), nl=False)
+
+
+@app.command("pipeline")
+def pipeline(
+    pipeline: Annotated[
+        str, typer.Argument(metavar="PIPELINE", help="YAML or JSON file, or a preset such as basic.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Check a pipeline of augmentation, and print it with all defaults, versions and models filled in.
+
+    Its digest, which servers know it by, is told on stderr.
+    """
+    import yaml
+
+    from synth.augment import read_specification
+
+    found = read_specification(pipeline)
+    typer.echo(f"digest {found.digest}", err=True)
+    if as_json:
+        print_json(found.plain())
+    else:
+        typer.echo(yaml.safe_dump(found.plain(), sort_keys=False, allow_unicode=True), nl=False)

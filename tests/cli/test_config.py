@@ -39,3 +39,18 @@ def test_a_wrong_setting_exits_2_and_is_named(run, words: list[str], message: st
     outcome = run("config", "show", "vae", *words)
     assert (outcome.code, outcome.out) == (2, "")
     assert message in outcome.err
+
+
+def test_a_pipeline_is_printed_in_full_and_reads_as_the_same(run, tmp_path: Path) -> None:
+    (tmp_path / "mild.yaml").write_text("sample: [horizontal_flip, {operation: rotate, degrees: 5}]")
+    shown = run("config", "pipeline", str(tmp_path / "mild.yaml"))
+    (tmp_path / "full.yaml").write_text(shown.out)
+    again = run("config", "pipeline", str(tmp_path / "full.yaml"))
+    assert (again.out, again.err) == (shown.out, shown.err)
+    assert shown.err.startswith("digest ")
+    values = json.loads(run("config", "pipeline", str(tmp_path / "mild.yaml"), "--json").out)
+    assert values["sample"][1]["operation"] == "rotate@1"
+    (tmp_path / "twice.yaml").write_text("sample: [rotate]\nsample: [hue]")
+    refused = run("config", "pipeline", str(tmp_path / "twice.yaml"))
+    assert (refused.code, refused.out) == (2, "")
+    assert "'sample' is there twice" in refused.err

@@ -24,7 +24,7 @@ PIPELINE = {
         {"operation": "crop", "padding": 2, "edge": "reflect"},
         "horizontal_flip",
         {"operation": "rotate", "probability": 0.7},
-        {"one_of": ["gaussian_noise", "brightness", {"operation": "jpeg", "quality": [30, 90]}]},
+        {"one_of": ["gaussian_noise", "brightness", {"operation": "blur", "sigma": [0.5, 1]}]},
     ]
 }
 MIXING = {"sample": ["horizontal_flip"], "batch": ["cutmix", {"operation": "mixup", "probability": 0.5}]}

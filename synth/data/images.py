@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from synth.data.scratch import gather, scratch_tensor, widened
+from synth.data.soft import shares_of
 from synth.data.source import Source
 from synth.errors import ConfigError, SourceError
 from synth.machine import available_memory
@@ -34,6 +35,7 @@ class ImageSet:
     Attributes:
         images: uint8 [N, C, H, W], values 0 to 255; C is 1 (grey) or 3 (RGB).
         labels: int64 [N], class numbers; None where there are no classes.
+        shares: float32 [N, K], of each class, where labels are soft; ``labels`` are those of the greatest.
         ids: content hash of each image at its original size.
         classes: class names by number, or None.
         notes: what the user should know, from the source and from the loading.
@@ -48,6 +50,7 @@ class ImageSet:
     notes: tuple[str, ...] = ()
     source: str = ""
     scratch: Path | None = None
+    shares: Tensor | None = None
 
     def __len__(self) -> int:
         return int(self.images.shape[0])
@@ -67,6 +70,7 @@ class ImageSet:
             self,
             images=gather(self.images, rows, self.scratch) if self.scratch and large else self.images[rows],
             labels=None if self.labels is None else self.labels[rows],
+            shares=None if self.shares is None else self.shares[rows],
             ids=tuple(self.ids[row] for row in rows.tolist()),
         )
 
@@ -86,6 +90,7 @@ def load_images(
     channels: int | None = None,
     largest_own_side: int | None = None,
     scratch: Path | None = None,
+    soft: bool = False,
 ) -> ImageSet:
     """Decode a whole source, once, into one tensor.
 
@@ -96,6 +101,7 @@ def load_images(
         channels: 1 or 3. None: 1 if every image is grey, 3 otherwise.
         largest_own_side: without ``size``, larger images are refused; None takes them all.
         scratch: folder for a file, in which images lie that memory cannot hold; None: those are refused.
+        soft: take shares of classes as well; they are refused otherwise.
 
     Raises:
         ConfigError: a size or number of channels that cannot be.
@@ -123,7 +129,8 @@ def load_images(
         raise SourceError(f"There are no images in {source.info.spec}.")
     shapes = np.array(decoded.shapes)
     depth = channels or int(shapes[:, 2].max())
-    info, labels = source.info, source.labels
+    shares = shares_of(source) if soft else None
+    info, labels = source.info, source.labels if shares is None else shares.argmax(axis=1)
     return ImageSet(
         images=decoded.tensor(depth),
         labels=None if labels is None else torch.from_numpy(labels.copy()),
@@ -132,6 +139,7 @@ def load_images(
         notes=info.notes + decoded.notes + _notes(shapes, size, depth),
         source=info.spec,
         scratch=decoded.folder,
+        shares=None if shares is None else torch.from_numpy(shares),
     )
 
 

@@ -54,8 +54,8 @@ class SoftSource:
     def labels(self) -> NoReturn:
         raise SourceError(
             f"The images of {self._inner.info.spec} have shares of several classes (soft labels), and one "
-            "class for each is needed here. Train on the shares by synth.integrations.torch.as_torch, which "
-            "gives them, or augment the originals without 'batch'."
+            "class for each is needed here. Train on the shares by synth train classifier, or in a loop by "
+            "synth.integrations.torch.as_torch, which gives them; or augment the originals without 'batch'."
         )
 
     @property

@@ -20,6 +20,8 @@ _TARGET_ORDER = stream_id("training/order/target")
 class TrainingBatch(NamedTuple):
     """``images`` uint8 [B, C, H, W]; ``labels`` int64 [B] or None; ``position`` int64 [B].
 
+    Labels are shares of classes, float32 [B, K], where the images have such.
+
     ``position`` counts all images of the run and is, with the recipe's seed, the key of each one's noise.
     ``target`` holds as many images of the other domain, uint8 [B, C, H, W], where there is one.
     """
@@ -61,7 +63,7 @@ class KeyedBatches(IterableDataset[TrainingBatch]):
         position = self.start
         rows = self._rows(len(self.images), _ORDER)
         others = None if self.target is None else self._rows(len(self.target), _TARGET_ORDER)
-        labels = self.images.labels
+        labels = self.images.labels if self.images.shares is None else self.images.shares
         while True:
             chosen = next(rows)
             yield TrainingBatch(

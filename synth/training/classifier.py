@@ -114,14 +114,15 @@ class ClassifierModule(FamilyModule):
     def loss(
         self, images: Tensor, labels: Tensor | None, position: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Cross-entropy of the source, and with a target what the adaptation adds."""
+        """Cross-entropy of the source, of shares of classes too, and with a target what adaptation adds."""
         assert labels is not None
         network = cast(Classifier, self.network)
         source, target = images[: len(labels)], images[len(labels) :]
-        features, others = self._both(source, labels, target if self.adapts else target[:0], position)
+        hard = labels if labels.ndim == 1 else labels.argmax(dim=1)  # the class of the greatest share
+        features, others = self._both(source, hard, target if self.adapts else target[:0], position)
         logits = network.classify(features)
         loss = F.cross_entropy(logits, labels)
-        figures = {"right": (logits.argmax(dim=1) == labels).float().mean()}
+        figures = {"right": (logits.argmax(dim=1) == hard).float().mean()}
         if not self.adapts or not len(target):
             return loss, figures
         guesses = network.classify(others)

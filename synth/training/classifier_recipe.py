@@ -20,6 +20,7 @@ class ClassifierRecipe(AdversarialRecipe):
         "large": {"width": 128, "most": 1024, "blocks": 3, "features": 1024},
     }
     needs_labels: ClassVar[bool] = True
+    takes_shares: ClassVar[bool] = True
     few_images_hint: ClassVar[str] = "Small changes of the images (--set jitter=1) help against that."
 
     width: int = Field(32, ge=4, le=1024, description="Channels of the first stage; each doubles them.")

@@ -88,6 +88,7 @@ def _read(
         channels=recipe.channels,
         largest_own_side=LARGEST_OWN_SIDE,
         scratch=cache_folder(),
+        soft=recipe.takes_shares,
     )
 
 

@@ -42,6 +42,8 @@ class Recipe(BaseModel):
     targets_hint: ClassVar[str] = ""
     needs_labels: ClassVar[bool] = False
     """Images without labels are refused."""
+    takes_shares: ClassVar[bool] = False
+    """Labels may be shares of classes."""
     few_images_hint: ClassVar[str] = (
         "A smaller --preset and shorter training (--images-seen) leave less room for that."
     )

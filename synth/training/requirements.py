@@ -20,7 +20,7 @@ def with_labels(images: ImageSet, recipe: Recipe) -> ImageSet:
             would be the same.
     """
     if recipe.labels is False:
-        return replace(images, labels=None, classes=None)
+        return replace(images, labels=None, classes=None, shares=None)
     if (recipe.labels or recipe.needs_labels) and images.labels is None:
         found = f" ({'; '.join(images.notes)})" if images.notes else ""
         asks = "--labels asks for labels" if recipe.labels else "This family learns labels"

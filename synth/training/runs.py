@@ -160,6 +160,8 @@ def data_digest(images: ImageSet) -> str:
     digest.update("".join(images.ids).encode())
     if images.labels is not None:
         digest.update(images.labels.numpy().tobytes())
+    if images.shares is not None:
+        digest.update(images.shares.numpy().tobytes())
     return digest.hexdigest()
 
 

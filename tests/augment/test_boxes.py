@@ -51,9 +51,16 @@ def objects(size=(48, 64), count=3):
     return Samples(torch.stack(images), tuple(range(count)), boxes=boxes, points=points)
 
 
+def inner(mask):
+    """Without its outermost pixels, which are means of two levels in an image."""
+    outside = torch.nn.functional.pad(1 - mask[None].float(), (1, 1, 1, 1), value=1.0)
+    return torch.nn.functional.max_pool2d(outside, 3, stride=1)[0] == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("step", MOVES, ids=lambda step: step if isinstance(step, str) else step["operation"])
-def test_boxes_masks_and_points_go_where_the_pixels_go(step):
-    made = Pipeline.read({"sample": [step]}, seed=5).run(objects())
+def test_boxes_masks_and_points_go_where_the_pixels_go(step, seed):
+    made = Pipeline.read({"sample": [step]}, seed=seed).run(objects())
     boxes, points = made.boxes, made.points
     assert len(boxes)
     for at, (row, label, number) in enumerate(
@@ -62,14 +69,14 @@ def test_boxes_masks_and_points_go_where_the_pixels_go(step):
         level = made.images[row, 0]
         there = (level > 200) if label == 0 else (level > 100) & (level < 160)
         mask = boxes.masks[at]
-        # Pixels on the edge of a disk are means of two levels.
-        assert (mask & there).sum() > 0.8 * mask.sum()
+        assert there[inner(mask)].all()
+        if "reflect" not in str(step):  # where mirror images are no part of it
+            assert mask[inner(there)].all()
         ys, xs = mask.nonzero().unbind(1)
         assert boxes.corners[at].tolist() == [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
-        if boxes.visible[at] == 1:
-            middle = points.places[points.objects == number][0]
-            around = torch.stack([xs, ys], dim=1).float().mean(0) + 0.5
-            assert (middle - around).abs().max() < 1.5  # these disks are not quite round
+        x, y = points.places[points.objects == number][0].tolist()
+        if 0 <= x < level.shape[1] and 0 <= y < level.shape[0]:
+            assert mask[int(y), int(x)]
 
 
 def test_a_box_with_a_mask_is_tight_after_a_turn_and_one_without_is_the_hull_of_its_corners():

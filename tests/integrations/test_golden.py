@@ -198,14 +198,6 @@ def channels_first(batches):
     return pairs((np.asarray(images).transpose(0, 3, 1, 2), np.asarray(labels)) for images, labels in batches)
 
 
-def test_a_dataset_of_keras(source, golden):
-    pytest.importorskip("keras", reason="Keras is not installed")
-    from synth.integrations.keras import as_keras
-
-    dataset = as_keras(source, pipeline(), batch_size=48, epoch=EPOCH)
-    assert digest(channels_first(dataset[number] for number in range(len(dataset)))) == golden["mixed"]
-
-
 @pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed")
 def test_a_dataset_of_tensorflow(source, golden):
     from synth.integrations.tensorflow import as_tf

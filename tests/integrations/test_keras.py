@@ -7,6 +7,11 @@ import pytest
 
 from synth.augment import Pipeline
 from synth.integrations.torch import as_stream
+from tests.integrations.conftest import digest
+from tests.integrations.test_examples import reader as reader
+from tests.integrations.test_examples import run_examples
+from tests.integrations.test_golden import EPOCH, channels_first, pipeline
+from tests.integrations.test_golden import golden as golden
 
 FLIP = Pipeline.read({"sample": ["horizontal_flip", "gaussian_noise"], "batch": ["mixup"]}, seed=3)
 
@@ -74,3 +79,13 @@ def test_images_alone_and_dictionaries_are_arrays(as_keras):
     assert made[:, 0, 0, 0].tolist() == [255, 254]
     assert found["mask"].shape == (2, 4, 4)
     assert found["label"].tolist() == [0, 1]
+
+
+def test_it_gives_the_golden_samples(as_keras, source, golden):
+    dataset = as_keras(source, pipeline(), batch_size=48, epoch=EPOCH)
+    assert digest(channels_first(dataset[number] for number in range(len(dataset)))) == golden["mixed"]
+
+
+@pytest.mark.usefixtures("as_keras", "reader")
+def test_the_examples_of_the_guide_run():
+    assert run_examples("keras")["images"].shape[1:] == (8, 8, 1)

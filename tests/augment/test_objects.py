@@ -277,3 +277,21 @@ def test_classes_of_any_number_are_objects():
         step = {"operation": "mask_dropout", "share": 1, "classes": numbers[1:3]}
         made = Pipeline.read({"sample": [step]}).run(replace(samples, masks=masks))
         assert sorted(made.masks.unique().tolist()) == sorted([0, numbers[3]])
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("size", [(1, 1), (1, 7)])
+def test_images_of_one_pixel_and_without_objects_are_taken(channels, size):
+    images = torch.arange(COUNT * channels * size[0] * size[1]).reshape(COUNT, channels, *size)
+    samples = Samples(images.to(torch.uint8), tuple(range(COUNT)))
+    none = Boxes(torch.zeros((0, 4)), torch.zeros(0, dtype=torch.int64))
+    for known in ({"masks": images[:, 0] % 3}, {"boxes": none}):
+        given_ = replace(samples, **known)
+        for spec in (
+            {"batch": ["mosaic", "copy_paste"]},
+            {"sample": ["mask_dropout", "box_safe_crop"]},
+            {"sample": [{"sequence": ["invert"], "within": {"share": 0.5}}]},
+        ):
+            made = Pipeline.read(spec).run(given_, partners=partners_of(given_))
+            assert made.images.shape == images.shape
+            assert (made.masks is None) == (given_.masks is None)

@@ -28,6 +28,8 @@ _KNOWN = frozenset(
 )
 _OF_IMAGES = ("license", "coco_url", "flickr_url", "date_captured")
 _BIGGEST = 2**53
+_FARTHEST = 2**24
+"""Pixels that a corner of a polygon may be away."""
 
 
 def coco_file(folder: Path) -> Path | None:
@@ -117,8 +119,8 @@ def _categories(content: Mapping[str, Any], faults: Faults) -> dict[int, Categor
     names = set()
     for called, entry in _entries(content, "categories", faults):
         name, points = entry.get("name"), entry.get("keypoints", [])
-        if not isinstance(name, str) or not name.strip() or name in names:
-            raise faults.unsafe(called, f"has the name {name!r}, which is none or there twice")
+        if not isinstance(name, str) or not name.strip() or not name.isprintable() or name in names:
+            raise faults.unsafe(called, f"has the name {name!r:.80}, which cannot be read, or is there twice")
         if not isinstance(points, list) or not all(isinstance(one, str) for one in points):
             raise faults.unsafe(called, "has keypoints that are no list of names")
         names.add(name)
@@ -252,6 +254,8 @@ def _shape(segmentation: object, image: ImageRecord) -> Shape | None:
             raise FaultError("has a polygon that is not x, y, x, y and so on")
         if len(polygon) < 6:
             raise FaultError("has a polygon of fewer than three corners")
+        if max(map(abs, polygon)) > _FARTHEST:
+            raise FaultError(f"has a polygon that is far outside of its image, at {max(polygon, key=abs):g}")
         outlines.append(np.asarray(polygon, dtype=np.float64).reshape(-1, 2))
     return Polygons(tuple(outlines))
 

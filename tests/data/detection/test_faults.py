@@ -38,6 +38,10 @@ def runs(size, counts):
         (change(id=None), r"annotations\[0\] has no 'id'"),
         (change(segmentation=[[1, 2, 3]]), "annotation 101 has a polygon"),
         (change(segmentation=[[1, 2, 3, 4]]), "fewer than three corners"),
+        (
+            change(segmentation=[[1, 2, 3, 4, 1e300, 6]]),
+            r"polygon that is far outside of its image, at 1e\+300",
+        ),
         (change(segmentation="mask"), "neither a list of polygons nor runs"),
         (runs([20, 10], [200]), "has runs of an image of 20 x 10, not 10 x 20"),
         (runs([10**9, 10**9], [10**18]), "has runs of an image of 1000000000 x 1000000000"),
@@ -118,6 +122,14 @@ def test_images_that_are_listed_twice_are_named(coco):
 def test_a_file_that_is_no_coco_says_so(coco, text, message):
     coco.file.write_text(text)
     with pytest.raises(SourceError, match=message):
+        open_source(coco.file)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\x01b", None, 7])
+def test_categories_without_a_name_that_can_be_read_are_refused(coco, name):
+    coco.content["categories"][1]["name"] = name
+    coco.write()
+    with pytest.raises(SourceError, match="category 90 has the name"):
         open_source(coco.file)
 
 

@@ -61,6 +61,8 @@ class Operation(BaseModel):
     """What it takes besides the image; operations that need a partner stand in the stage ``batch``."""
     label_effect: ClassVar[LabelEffect] = "preserve"
     """Labels stay, become shares, decide what is made, come from a model, or go with what they were of."""
+    in_bytes: ClassVar[bool] = False
+    """Makes no floating-point copies, for which large batches are cut to what a cache holds."""
     extra_words: ClassVar[int] = 0
     """Random words that it takes besides."""
 

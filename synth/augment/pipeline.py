@@ -122,7 +122,8 @@ class Pipeline:
         count, *shape = samples.images.shape
         plan = self.plan(samples, epoch)
         step = max(self.bucket, _CHUNK // math.prod(shape))
-        if count <= step or samples.images.is_cuda:
+        whole = samples.images.device.type != "cpu" or all(one.operation.in_bytes for one in plan)
+        if count <= step or whole:
             return self.apply(samples, plan)
         parts = [
             self.apply(samples.part(slice(at, at + step)), part_of(plan, at, at + step))

@@ -91,8 +91,8 @@ class Samples:
             points = Points.concatenate([rest, replace(others.points, rows=rows[others.points.rows])])
         masks = self.masks
         if masks is not None and others.masks is not None:
-            masks = masks.index_copy(0, rows, others.masks)
-        images = self.images.index_copy(0, rows, others.images)
+            masks = masks.index_copy(0, rows.to(masks.device), others.masks)
+        images = self.images.index_copy(0, rows.to(self.images.device), others.images)
         return replace(self, images=images, masks=masks, boxes=boxes, points=points)
 
     @staticmethod

@@ -21,6 +21,7 @@ class Brightness(PixelOperation):
     """Values times a factor."""
 
     name: ClassVar[str] = "brightness"
+    in_bytes: ClassVar[bool] = True
     factor: _Factor = Field(_AROUND_ONE, description="1 changes nothing, 0 is black.")
 
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
@@ -63,6 +64,7 @@ class Gamma(PixelOperation):
     """Values to a power: below 1 brightens the dark, above 1 darkens it."""
 
     name: ClassVar[str] = "gamma"
+    in_bytes: ClassVar[bool] = True
     gamma: Annotated[Distribution, Within(0.05, 20)] = Field(
         Within(0.05, 20).read({"log_uniform": [0.7, 1.4]}), description="1 changes nothing."
     )
@@ -75,6 +77,7 @@ class Posterise(PixelOperation):
     """Keep only the highest bits of each value."""
 
     name: ClassVar[str] = "posterise"
+    in_bytes: ClassVar[bool] = True
     bits: Annotated[Distribution, Within(1, 8, whole=True)] = Field(
         Within(1, 8, whole=True).read([4, 8]), description="8 changes nothing."
     )
@@ -87,6 +90,7 @@ class Solarise(PixelOperation):
     """Invert what is bright."""
 
     name: ClassVar[str] = "solarise"
+    in_bytes: ClassVar[bool] = True
     threshold: Annotated[Distribution, Within(0, 256)] = Field(
         Within(0, 256).read([128, 256]), description="Values from it on; 256 changes nothing."
     )
@@ -99,6 +103,7 @@ class Invert(PixelOperation):
     """The negative."""
 
     name: ClassVar[str] = "invert"
+    in_bytes: ClassVar[bool] = True
 
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
         return colour.invert(images)
@@ -108,6 +113,7 @@ class Equalise(PixelOperation):
     """Make the histogram of each channel flat."""
 
     name: ClassVar[str] = "equalise"
+    in_bytes: ClassVar[bool] = True
 
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
         return look_up(images, colour.equalise_tables(images))
@@ -117,6 +123,7 @@ class Autocontrast(PixelOperation):
     """Stretch each channel to black and white."""
 
     name: ClassVar[str] = "autocontrast"
+    in_bytes: ClassVar[bool] = True
 
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
         return colour.autocontrast(images)
@@ -135,6 +142,7 @@ class ChannelShuffle(PixelOperation):
     """Exchange the channels; grey images stay."""
 
     name: ClassVar[str] = "channel_shuffle"
+    in_bytes: ClassVar[bool] = True
     extra_words: ClassVar[int] = 3
 
     def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: object) -> dict[str, np.ndarray]:
@@ -173,6 +181,7 @@ class Jpeg(PixelOperation):
     """What compression leaves."""
 
     name: ClassVar[str] = "jpeg"
+    in_bytes: ClassVar[bool] = True
     quality: Annotated[Distribution, Within(1, 100, whole=True)] = Field(
         Within(1, 100, whole=True).read([40, 95]), description="1 to 100."
     )

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from synth.augment.distributions import Distribution, Within, between
 from synth.augment.kernels.frame import Edge, crops, padded, shifted
+from synth.augment.kernels.values import rounded
 from synth.augment.keys import unit
 from synth.augment.operation import Meta, Parameters
 from synth.augment.operations.geometry import GeometricOperation
@@ -28,6 +29,7 @@ class Pad(_Framing):
     """A margin on all sides."""
 
     name: ClassVar[str] = "pad"
+    in_bytes: ClassVar[bool] = True
     pixels: int = Field(4, ge=0, le=65_536, description="On each side.")
     edge: Edge = Field("constant", description="What the margin is: a value, the edge again, or a mirror.")
     fill: int = Field(0, ge=0, le=255, description="The constant in images.")
@@ -50,6 +52,7 @@ class Crop(_Framing):
     """A window at a random place, of the image with a margin around it."""
 
     name: ClassVar[str] = "crop"
+    in_bytes: ClassVar[bool] = True
     size: tuple[Side, Side] | None = Field(
         None, description="Height and width in pixels; by default the image's."
     )
@@ -129,9 +132,10 @@ class ResizedCrop(_Framing):
         size = self.output_size((images.shape[-2], images.shape[-1]))
         parts = [
             F.interpolate(part, size, mode="bilinear", antialias=True, align_corners=False)
-            for part in _windows(images, parameters["window"])
+            for part in _windows(_resizable(images), parameters["window"])
         ]
-        return torch.cat(parts)
+        whole = torch.cat(parts)
+        return whole if whole.dtype == torch.uint8 else rounded(whole)
 
     def masks(self, masks: Tensor, parameters: Parameters) -> Tensor:
         size = self.output_size((masks.shape[-2], masks.shape[-1]))
@@ -146,6 +150,11 @@ class ResizedCrop(_Framing):
         height, width = self.output_size(size)
         goal = torch.tensor([width, height], dtype=torch.float32)
         return (places - window[:, [1, 0]]) * (goal / window[:, [3, 2]])
+
+
+def _resizable(images: Tensor) -> Tensor:
+    """Bytes where torch can resize them with antialiasing, and floats elsewhere."""
+    return images if images.device.type == "cpu" else images.to(torch.float32)
 
 
 def _windows(images: Tensor, windows: np.ndarray) -> list[Tensor]:

@@ -27,6 +27,7 @@ class HorizontalFlip(GeometricOperation):
     """Left becomes right."""
 
     name: ClassVar[str] = "horizontal_flip"
+    in_bytes: ClassVar[bool] = True
     mirrors: ClassVar[bool] = True
     probability: float = Field(0.5, ge=0, le=1, description="Share of the samples that it is applied to.")
     allow_chiral: bool = Field(False, description="Also where the specification names chiral classes.")
@@ -45,6 +46,7 @@ class VerticalFlip(GeometricOperation):
     """Top becomes bottom."""
 
     name: ClassVar[str] = "vertical_flip"
+    in_bytes: ClassVar[bool] = True
     mirrors: ClassVar[bool] = True
     probability: float = Field(0.5, ge=0, le=1, description="Share of the samples that it is applied to.")
     allow_chiral: bool = Field(False, description="Also where the specification names chiral classes.")

@@ -73,6 +73,7 @@ class Cutout(PixelOperation):
     """Squares of one value, which may reach over the edge (DeVries and Taylor, arXiv 1708.04552)."""
 
     name: ClassVar[str] = "cutout"
+    in_bytes: ClassVar[bool] = True
     spares_alpha: ClassVar[bool] = False
     side: float = Field(0.5, gt=0, le=1, description="Of the square, as a share of the image's shorter side.")
     fill: int = Field(0, ge=0, le=255, description="The value of what is hidden.")
@@ -93,6 +94,7 @@ class RandomErasing(PixelOperation):
     """A rectangle of noise or of one value, inside of the image (Zhong et al., arXiv 1708.04896)."""
 
     name: ClassVar[str] = "random_erasing"
+    in_bytes: ClassVar[bool] = True
     spares_alpha: ClassVar[bool] = False
     area: Annotated[Distribution, Within(0, 1)] = Field(
         Within(0, 1).read([0.02, 0.4]), description="Of the rectangle, as a share of the image's."

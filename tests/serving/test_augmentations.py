@@ -255,6 +255,7 @@ def test_yaml_is_taken_and_the_schema_is_told(client):
         ({"pipeline": "sample: [&a {operation: blur}, *a]"}, 422, "aliases are not taken here"),
         ({"pipeline": "[" * 60_000}, 422, "neither YAML nor JSON"),
         ({"pipeline": f"sample: [{'9' * 5000}]"}, 422, "neither YAML nor JSON"),
+        ({"pipeline": f"sample: [{{operation: rotate, degrees: {'9' * 400}}}]"}, 422, "must be a number"),
         ({"pipeline": f"sample: [blur] # {'x' * 2**16}"}, 413, "may have 65,536"),
         ({"pipeline": "sample: [{operation: crop, size: [99, 99]}]"}, 422, "does not fit into an image"),
         ({"pipeline": "sample: [{operation: pad, pixels: 20000}]"}, 413, "more than one answer may have"),

@@ -7,7 +7,7 @@
     python benchmarks/augment.py --quick       every part, tiny; nothing is kept
 
 On one core: operations 2 minutes; on two: study 75 minutes, and it goes on where it was stopped;
-adversarial 25, of which 12 are the training.
+adversarial 30 on one, of which 20 are the training.
 kornia and albumentations are left out where they are not installed:
 
     .venv/bin/uv pip install --python .venv/bin/python --group benchmarks

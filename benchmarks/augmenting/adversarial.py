@@ -86,6 +86,7 @@ def measure(options: argparse.Namespace, seed: int) -> Row:
     words += ["--count", str(options.count), "--device", options.device]
     attack = synth(options.out, "robustness", name, *words, "--out", str(folder), "--overwrite")
     report = json.loads((folder / "robustness.json").read_text(encoding="utf-8"))
+    report["source"] = "mnist:test"  # and not where it lies on this machine
     manifest = Store(options.out / "home" / "store").open(name).manifest
     return {
         "seed": seed,

@@ -3,7 +3,8 @@
 Ours is ``Pipeline.run`` on samples with their ids; single images also go through ``as_transform``, which
 hashes each one for its id. torchvision has one call for each image, since its transforms draw one parameter
 for all that they are given (what that is worth is told too, as ``torchvision batched``). ``kernel`` is the
-operation alone with parameters that were drawn before, and ``applied`` the pipeline with such. In turns
+operation alone with parameters that were drawn before, and ``applied`` the pipeline with such, and
+``planned`` what comes before that. In turns
 (A B A B), by processor time, with one thread each.
 """
 
@@ -25,6 +26,7 @@ from record import write_result
 from augmenting.cases import CASES, Case
 from augmenting.timing import Call, rates, ratio
 from synth.augment import Pipeline, Samples
+from synth.augment.checks import checked
 from synth.integrations.torch import as_transform
 
 RESULT = "augment-operations"
@@ -87,7 +89,7 @@ def measure(
         if "as_transform" in turns and "torchvision" in turns:
             cell["as_transform_ratio"] = round(ratio(turns, "as_transform", "torchvision"), 3)
         if name in PIPELINES:
-            cell["own_cost"] = round(max(0.0, 1 - ratio(turns, "Pipeline.run", "applied")), 3)
+            cell["own_cost"] = round(ratio(turns, "Pipeline.run", "planned"), 3)
         found[shape] = cell
         print(f"{name:22} {shape:14} {cell['ratio']} {cell['images_per_second']}", flush=True)
     return found
@@ -108,6 +110,7 @@ def contenders(case: Case, libraries: dict[str, ModuleType], count: int, side: i
     plans = [(one, pipeline.plan(one)) for one in samples]
     found: dict[str, Call] = {
         "Pipeline.run": _in_turn(pipeline.run, samples),
+        "planned": _in_turn(lambda one: pipeline.plan(checked(one)), samples),
         "applied": _in_turn(lambda pair: pipeline.apply(*pair), plans),
     }
     if count == 1:

@@ -122,8 +122,8 @@ class Pipeline:
         count, *shape = samples.images.shape
         plan = self.plan(samples, epoch)
         step = max(self.bucket, _CHUNK // math.prod(shape))
-        whole = samples.images.device.type != "cpu" or all(one.operation.in_bytes for one in plan)
-        if count <= step or whole:
+        on_cpu = samples.images.device.type == "cpu"
+        if count <= step or not on_cpu or all(one.operation.in_bytes for one in plan):
             return self.apply(samples, plan)
         parts = [
             self.apply(samples.part(slice(at, at + step)), part_of(plan, at, at + step))

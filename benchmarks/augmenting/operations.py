@@ -3,9 +3,8 @@
 Ours is ``Pipeline.run`` on samples with their ids; single images also go through ``as_transform``, which
 hashes each one for its id. torchvision has one call for each image, since its transforms draw one parameter
 for all that they are given (what that is worth is told too, as ``torchvision batched``). ``kernel`` is the
-operation alone with parameters that were drawn before, and ``applied`` the pipeline with such, and
-``planned`` what comes before that. In turns
-(A B A B), by processor time, with one thread each.
+operation alone with parameters that were drawn before, ``applied`` the pipeline with such, and ``planned``
+its checks, keys and plan. In turns (A B A B), by processor time, with one thread each.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from synth.cli.datasets import (
     ImageFormatName,
     Out,
     Overwrite,
+    OwnFormatName,
     Quality,
     Resume,
     Seed,
@@ -30,14 +31,7 @@ def augment(
     ],
     out: Out,
     copies: Annotated[int, typer.Option("--copies", help="Of each image; copy k has the epoch k.")] = 1,
-    format_name: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            help="imagefolder, webdataset or npz; coco, voc, yolo or masks where there are objects or "
-            "masks. By default that of the source.",
-        ),
-    ] = None,
+    format_name: OwnFormatName = None,
     image_format: ImageFormatName = "png",
     quality: Quality = 95,
     seed: Seed = 0,
@@ -57,12 +51,10 @@ def augment(
 
     from synth.augment import Pipeline
     from synth.data import open_source
-    from synth.data.detection.source import AnnotatedSource
     from synth.data.encode import Encoding
     from synth.data.writers.formats import get_format
-    from synth.data.writers.objects import losses
     from synth.offline import augment_dataset, make_augmentation_plan
-    from synth.offline.augment import default_format
+    from synth.offline.objects import default_format, lost
 
     encoding = Encoding(image_format, quality)  # type: ignore[arg-type]  # it checks
     if format_name is not None:
@@ -75,7 +67,6 @@ def augment(
     )
     with progress_of(out, "augment") as report:
         manifest = augment_dataset(source, plan, out, resume=resume, overwrite=overwrite, progress=report)
-    lost = losses(source.catalogue, chosen) if isinstance(source, AnnotatedSource) else []
-    for note in (*source.info.notes, *lost):
+    for note in (*source.info.notes, *lost(source, chosen)):
         typer.echo(note, err=True)
     typer.echo(manifest.model_dump_json(indent=2) if as_json else str(out))

@@ -18,6 +18,14 @@ _SECONDS_BETWEEN_LINES = 5.0
 Model = Annotated[str, typer.Argument(help="A model: NAME, NAME@VERSION, or the folder of one.")]
 Out = Annotated[Path, typer.Option("--out", help="The data set's folder; new or empty.")]
 FormatName = Annotated[str, typer.Option("--format", help="imagefolder, webdataset or npz.")]
+OwnFormatName = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="imagefolder, webdataset or npz; coco, voc, yolo or masks where there are objects or "
+        "masks. By default that of the source.",
+    ),
+]
 ImageFormatName = Annotated[str, typer.Option("--image-format", help="png, jpeg or webp; not with npz.")]
 Quality = Annotated[int, typer.Option("--quality", help="1 to 100, of jpeg and webp.")]
 Seed = Annotated[int, typer.Option("--seed", help="With an image's index it decides the image.")]

@@ -9,12 +9,12 @@ import typer
 
 from synth.cli.datasets import (
     Device,
-    FormatName,
     ImageFormatName,
     Model,
     ModeName,
     Out,
     Overwrite,
+    OwnFormatName,
     PrecisionName,
     Quality,
     Resume,
@@ -73,7 +73,7 @@ def translate(
             help="Keep labels although the model was not found to preserve what images show.",
         ),
     ] = False,
-    format_name: FormatName = "imagefolder",
+    format_name: OwnFormatName = None,
     image_format: ImageFormatName = "png",
     quality: Quality = 95,
     seed: Seed = 0,
@@ -108,13 +108,16 @@ def translate(
     from synth.data.pictures import read_pictures
     from synth.data.writers.formats import get_format
     from synth.offline import make_translation_plan, translate_dataset
+    from synth.offline.objects import default_format, lost
     from synth.sampling import Sampler
     from synth.sampling.requests import read_parameters
 
     pictures = {} if not style else {"style": read_pictures(style)}
     encoding = Encoding(image_format, quality)  # type: ignore[arg-type]  # it checks
-    get_format(format_name, encoding)
+    if format_name is not None:
+        get_format(format_name, encoding, annotated=None)
     source = open_source(data, skip_unreadable=skip_unreadable)
+    chosen = format_name or default_format(source)
     sampler = Sampler.open(
         model, store=None if store is None else Store(store), device=device, precision=precision
     )
@@ -129,7 +132,7 @@ def translate(
         start=start,
         mode=mode,
         parameters={**read_parameters(sampler.parameters, parameters), **pictures},
-        format=format_name,
+        format=chosen,
         shard_size=shard_size,
         encoding=encoding,
     )
@@ -137,6 +140,6 @@ def translate(
         manifest = translate_dataset(
             sampler, source, plan, out, resume=resume, overwrite=overwrite, progress=report
         )
-    for note in source.info.notes:
+    for note in (*source.info.notes, *lost(source, chosen)):
         typer.echo(note, err=True)
     typer.echo(manifest.model_dump_json(indent=2) if as_json else str(out))

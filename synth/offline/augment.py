@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,9 @@ import numpy as np
 import torch
 
 from synth.augment import Partners, Pipeline, Samples
-from synth.augment.annotated import annotations_of, kind_of, with_annotations
+from synth.augment.annotated import kind_of, with_annotations
 from synth.augment.mixing import check_enough
 from synth.batch import Batch, Fingerprint
-from synth.data.detection.source import AnnotatedSource
 from synth.data.pixels import content_id
 from synth.data.provenance import PIPELINE
 from synth.data.sample import Sample
@@ -26,6 +25,7 @@ from synth.data.writers import DatasetManifest
 from synth.data.writers.formats import get_format
 from synth.data.writers.objects import check_layout
 from synth.errors import SourceError, UsageError
+from synth.offline.objects import annotated, catalogue_of, default_format
 from synth.offline.plan import SHARD_SIZE, Request, Shard, shards
 from synth.offline.writing import Progress, write_dataset
 from synth.text import some
@@ -102,7 +102,7 @@ def make_augmentation_plan(
     if pipeline.specification.batch:
         _check_mixing(pipeline, source, shapes)
     own_sizes = len({shape[:2] for shape in shapes}) > 1
-    catalogue = source.catalogue if isinstance(source, AnnotatedSource) else None
+    catalogue = catalogue_of(source)
     name = request.setdefault("format", default_format(source))
     form = get_format(name, annotated=catalogue is not None)
     if catalogue is not None:
@@ -139,14 +139,10 @@ def make_augmentation_plan(
     )
 
 
-def default_format(source: Source) -> str:
-    """The format of a source with objects or masks; otherwise imagefolder."""
-    return source.catalogue.layout if isinstance(source, AnnotatedSource) else "imagefolder"
-
-
 def _check_mixing(pipeline: Pipeline, source: Source, shapes: Collection[tuple[int, ...]]) -> None:
     check_enough(source.ids)
-    images = source.catalogue.images if isinstance(source, AnnotatedSource) else ()
+    catalogue = catalogue_of(source)
+    images = () if catalogue is None else catalogue.images
     if len({image.mask is None for image in images}) > 1:
         raise SourceError(
             f"Some images of {source.info.spec} have masks and some have not, and those that are mixed all "
@@ -244,18 +240,7 @@ def _batches(source: Source, plan: AugmentationPlan, shard: Shard) -> Iterator[B
             translated=True,
             sources=tuple(map(str, samples.ids)),
         )
-        yield _annotated(batch, made, originals, source, epoch)
-
-
-def _annotated(batch: Batch, made: Samples, originals: list[Sample], source: Source, copy: int) -> Batch:
-    """``batch`` with what is known of its objects and masks, if anything is."""
-    if not isinstance(source, AnnotatedSource):
-        return batch
-    annotations = tuple(
-        annotations_of(made, row, original, source.record(original.origin), copy)
-        for row, original in enumerate(originals)
-    )
-    return replace(batch, annotations=annotations, catalogue=source.catalogue)
+        yield annotated(batch, made, originals, source, epoch)
 
 
 def _samples(plan: AugmentationPlan, originals: list[Sample], places: list[int]) -> Samples:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -12,12 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from synth.augment import Samples
+from synth.augment.annotated import kind_of, with_annotations
 from synth.batch import Batch
 from synth.data.images import fit as fit_image
 from synth.data.pixels import content_id
+from synth.data.sample import Sample
 from synth.data.source import Source
 from synth.data.writers import DatasetManifest
 from synth.errors import SourceError
+from synth.offline.objects import annotated
 from synth.offline.plan import Shard, shards
 from synth.offline.translation_plan import TranslationPlan
 from synth.offline.writing import Progress, check_batch, check_generator, write_dataset
@@ -69,11 +73,14 @@ def translate_shard(generator: Generator, source: Source, plan: TranslationPlan,
         SynthError: the generator gave other samples than those asked for.
     """
     done, batches = 0, []
-    for images in _read(source, generator.card, plan, shard):
-        labels = shard.labels if isinstance(shard.labels, str) else shard.labels[done : done + len(images)]
-        part = Shard(shard.number, shard.start + done, len(images), labels)
-        batches.append(_translate(generator, plan, part, images))
-        done += len(images)
+    for originals in _read(source, plan, shard):
+        count = len(originals)
+        labels = shard.labels if isinstance(shard.labels, str) else shard.labels[done : done + count]
+        part = Shard(shard.number, shard.start + done, count, labels)
+        images = torch.from_numpy(np.stack([_image(one, generator.card, plan) for one in originals]))
+        batch = _translate(generator, plan, part, images)
+        batches.append(_with_objects(batch, originals, source))
+        done += count
     return batches
 
 
@@ -96,22 +103,33 @@ def _translate(generator: Generator, plan: TranslationPlan, part: Shard, images:
     return batch
 
 
-def _read(source: Source, card: ModelCard, plan: TranslationPlan, shard: Shard) -> Iterator[Tensor]:
-    """uint8 [N, C, H, W] of the model's channels: the images of a shard, those side by side of one size."""
+def _with_objects(batch: Batch, originals: Sequence[Sample], source: Source) -> Batch:
+    """``batch`` with the objects and masks of its originals, which stay where they are."""
+    samples = Samples(batch.images, tuple(one.id for one in originals))
+    return annotated(batch, with_annotations(samples, originals), originals, source, 0)
+
+
+def _read(source: Source, plan: TranslationPlan, shard: Shard) -> Iterator[list[Sample]]:
+    """The samples of a shard, those side by side of one kind."""
     first = shard.start - plan.start
-    images = (_image(source, card, plan, first + row) for row in range(shard.count))
-    for _, alike in groupby(images, lambda image: image.shape):
-        yield torch.from_numpy(np.stack(list(alike)))
+    samples = (_sample(source, plan, first + row) for row in range(shard.count))
+    for _, alike in groupby(samples, kind_of):
+        yield list(alike)
 
 
-def _image(source: Source, card: ModelCard, plan: TranslationPlan, position: int) -> np.ndarray:
-    """uint8 [C, H, W]."""
-    sample, shape = source[position], card.image
+def _sample(source: Source, plan: TranslationPlan, position: int) -> Sample:
+    sample = source[position]
     if content_id(sample.image) != plan.ids[position]:
         raise SourceError(
             f"{sample.origin} of {plan.source} has changed since the work was begun. Restore it, or "
             "start again with --overwrite."
         )
+    return sample
+
+
+def _image(sample: Sample, card: ModelCard, plan: TranslationPlan) -> np.ndarray:
+    """uint8 [C, H, W] of the model's channels."""
+    shape = card.image
     size = None if plan.own_sizes else (shape.height, shape.width)
     image = fit_image(sample.image, size, shape.channels).transpose(2, 0, 1)
     return np.broadcast_to(image, (shape.channels, *image.shape[1:]))  # grey, where the model is of colour

@@ -12,11 +12,13 @@ import numpy as np
 
 from synth.artifacts.preservation import check_drift
 from synth.data.source import Source
-from synth.data.writers.formats import get_format
+from synth.data.writers.formats import Format, get_format
 from synth.data.writers.names import folder_names
+from synth.data.writers.objects import check_layout
 from synth.errors import LabelError, SourceError, UsageError
-from synth.families import require_translator
+from synth.families import generates, require_translator
 from synth.labels import Labels, normalise_labels
+from synth.offline.objects import catalogue_of, default_format
 from synth.offline.plan import SHARD_SIZE, Request
 from synth.sampling.pictures import as_pictures, recorded
 from synth.sampling.sizes import LEAST_SIDE
@@ -47,6 +49,7 @@ class TranslationPlan(Request):
         fit: see ``Fit``; None refuses images of another size, or keeps it where the model takes any.
         own_sizes: the translations have the sizes of their images.
         pictures: canonical pixels by the parameter that takes them; ``parameters`` has their ids.
+        annotations: digest of what is known of objects and masks, which stay where they are, or None.
         drift: what ``synth.artifacts.preservation`` says of labels that are kept although they may be wrong.
     """
 
@@ -57,6 +60,7 @@ class TranslationPlan(Request):
     fit: Fit | None = None
     own_sizes: bool = False
     pictures: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
+    annotations: str | None = None
     drift: Mapping[str, Any] | None = None
 
     @cached_property
@@ -80,6 +84,7 @@ class TranslationPlan(Request):
             "source_digest": self.source_digest,
             "fit": self.fit,
             **({"sizes": "own"} if self.own_sizes else {}),
+            **({"annotations": self.annotations} if self.annotations else {}),
             **({} if self.drift is None else {"label_drift": dict(self.drift)}),
         }
 
@@ -109,12 +114,13 @@ def make_translation_plan(
         name: what to call the source; by default as it was opened.
         any_size: the generator's; images then keep the sizes that they have, unless they are to be fitted.
         parameters: by name, as ``Sampler.translate`` takes them.
-        allow_label_drift: keep labels also where the model was not found to preserve what they say; the plan
-            then tells it.
+        allow_label_drift: keep labels, or objects and masks, also where the model was not found to preserve
+            what they say; the plan then tells it.
         shard_size: of large images that keep their sizes, fewer are taken.
-        request: the other fields of ``Request``.
+        request: the other fields of ``Request``; the format is by default that of the source.
 
     Raises:
+        ConfigError: a format that would lose objects or masks, or that needs them.
         UsageError: the model cannot translate, or not preserve labels, or a value is out of range.
         LabelError: labels that cannot be read, classes that the model does not have, or no labels where the
             model needs them.
@@ -126,9 +132,23 @@ def make_translation_plan(
         raise UsageError(f"There is no fit {fit!r}; use resize, or leave it out.")
     called = source.info.spec if name is None else name
     own_sizes = fit is None and any_size
+    given = {} if parameters is None else dict(parameters)
+    texts = {name: value for name, value in given.items() if isinstance(value, (str, int, float))}
+    pictures = {name: as_pictures(name, value) for name, value in given.items() if name not in texts}
+    drift = None
+    catalogue = catalogue_of(source)
+    form = get_format(request.setdefault("format", default_format(source)), annotated=catalogue is not None)
+    if catalogue is not None:
+        check_layout(catalogue, form.name)
+        if fit is not None:
+            raise UsageError(
+                f"--fit {fit} would move what the objects and masks of {called} are about: leave it out, and "
+                "resize the images with synth augment first."
+            )
+        drift = _check_places(card, texts, allow_label_drift)
     sizes = _check_sizes(source, called, card, fit, own_sizes)
     if own_sizes:
-        _check_format(called, sizes, request.get("format", "imagefolder"))
+        _check_format(called, sizes, form)
         largest = card.image.channels * max(height * width for height, width in sizes)
         shard_size = max(1, min(shard_size, _SHARD_BYTES // largest))
     own: tuple[int, ...] | None = None
@@ -137,12 +157,8 @@ def make_translation_plan(
     kept = None
     if labels is None and card.classes is None and source.labels is not None:
         kept = source.info.classes or (), tuple(source.labels.tolist())
-    given = {} if parameters is None else dict(parameters)
-    texts = {name: value for name, value in given.items() if isinstance(value, (str, int, float))}
-    pictures = {name: as_pictures(name, value) for name, value in given.items() if name not in texts}
-    drift = None
     if kept is not None or own is not None or labels is not None:
-        drift = check_drift(card, texts, allow=allow_label_drift)
+        drift = check_drift(card, texts, allow=allow_label_drift) or drift
     return TranslationPlan(
         model=card.reference,
         digest=card.digest,
@@ -157,18 +173,29 @@ def make_translation_plan(
         own_sizes=own_sizes,
         parameters={**texts, **{name: recorded(pixels) for name, pixels in pictures.items()}},
         pictures=pictures,
+        annotations=None if catalogue is None else catalogue.digest,
         drift=drift,
         shard_size=shard_size,
         **request,
     )
 
 
-def _check_format(called: str, sizes: set[tuple[int, int]], name: str) -> None:
-    """Raise UsageError where images of several sizes are to become rows of one array."""
-    if len(sizes) > 1 and not get_format(name).any_size:
+def _check_places(card: ModelCard, parameters: Mapping[str, Any], allow: bool) -> dict[str, Any] | None:
+    """As ``check_drift``, of objects and masks; generators that vary an image were never held to places."""
+    if generates(card.family) and not allow:
         raise UsageError(
-            f"The images of {called} have {len(sizes):,} sizes, and the format {name} holds images of one. "
-            "Use imagefolder or webdataset, or --fit resize."
+            f"{card.reference} makes variations of images, in which objects may lie elsewhere. Use a "
+            "translator, or take the risk with --allow-label-drift."
+        )
+    return check_drift(card, parameters, allow=allow, figure="geometry")
+
+
+def _check_format(called: str, sizes: set[tuple[int, int]], form: Format) -> None:
+    """Raise UsageError where images of several sizes are to become rows of one array."""
+    if len(sizes) > 1 and not form.any_size:
+        raise UsageError(
+            f"The images of {called} have {len(sizes):,} sizes, and the format {form.name} holds images of "
+            "one. Use imagefolder or webdataset, or --fit resize."
         )
 
 

@@ -43,7 +43,8 @@ def accuracy_line(task: str, what: str, needs: dict[str, float], best: float | N
             summary = results[name]["summary"]
             label = name.removeprefix(digits.result_name(task)).strip("-")
             accuracies = ", ".join(f"{method} {told(one)}" for method, one in summary["accuracy"].items())
-            texts.append(f"{label}: {accuracies}" if label else f"{accuracies}, {seeds(summary)}")
+            minutes = f"{results[name]['settings']['minutes']:g} min each"
+            texts.append(f"{label + ': ' if label else ''}{accuracies}; {seeds(summary)}, {minutes}")
             found.append(summary)
         met = all(_gained(found, method, points) for method, points in needs.items())
         if best is not None:

@@ -72,15 +72,20 @@ def row(seed: int, dann: float) -> dict:
     return {"seed": seed, "chosen": "dann", "methods": methods, "label_preservation": None}
 
 
+def figures_of(*rows):
+    return {"settings": {"minutes": 1.5}, "summary": digits.summarise(list(rows))}
+
+
 def test_the_table_reads_gains_and_says_what_is_missed_and_what_is_missing():
     lines = {line.what: line for line in table.LINES}
     usps = lines["MNIST -> USPS, tested on real USPS"]
-    results = {"domain-shift-mnist-usps": {"summary": digits.summarise([row(0, 0.9), row(1, 0.92)])}}
+    results = {"domain-shift-mnist-usps": figures_of(row(0, 0.9), row(1, 0.92))}
     obtained = usps.read(results)
     assert obtained.text.startswith("source 0.700 ± 0.000, dann 0.910")
+    assert obtained.text.endswith("2 seeds, 1.5 min each")
     assert obtained.met is False  # nothing was translated, and 0.95 is not reached
     textures_line = next(line for line in table.LINES if "textures in colour" in line.what)
-    good = {"domain-shift-mnist-textures": {"summary": digits.summarise([row(0, 0.9)])}}
+    good = {"domain-shift-mnist-textures": figures_of(row(0, 0.9))}
     assert textures_line.read(good).met is True
     text = render_lines(results, table.LINES)
     assert text.count("not measured") == len(table.LINES) - 1

@@ -7,6 +7,7 @@ the classes and the folders of each part; the labels of ``images/a/b.jpg`` are `
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -65,9 +66,8 @@ def open_yolo(
             files.append(ImageFile(origin, path, None))
             bare += not labels.is_file()
             for one in _objects(labels, folder, place, (height, width), len(names), faults):
-                annotations.append(one)
                 # Numbered here, since files do not know of each other.
-                annotations[-1] = Annotation(one.image, len(annotations), one.label, one.box, one.shape)
+                annotations.append(replace(one, id=len(annotations) + 1))
     notes += faults.settle()
     if not files:
         raise SourceError(

@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from synth.errors import SourceError
+
 Layout = Literal["coco", "voc", "yolo", "masks"]
 Corners = tuple[float, float, float, float]
 """Left, top, right and bottom in pixels; pixel i lies between i and i + 1."""
@@ -190,8 +192,12 @@ class Catalogue:
 
     @cached_property
     def places(self) -> dict[str, int]:
-        """Of images, by their origins."""
-        return {image.origin: place for place, image in enumerate(self.images)}
+        """Of images, by their origins; SourceError where two share one, as their objects would be swapped."""
+        found: dict[str, int] = {}
+        for place, image in enumerate(self.images):
+            if found.setdefault(image.origin, place) != place:
+                raise SourceError(f"Two images of the data set are called {image.origin}: rename one.")
+        return found
 
     @cached_property
     def image_ids(self) -> int:

@@ -59,8 +59,10 @@ def open_voc(
             masks = [folder / kind / f"{stem}.png" for kind in (CLASSES, INSTANCES)]
             kept = [path if path.is_file() else None for path in masks]
             place = len(images)
-            images.append(ImageRecord(f"{IMAGES}/{picture.name}", place + 1, *size, kept[0], kept[1]))
-            files.append(ImageFile(images[-1].origin, picture, None))
+            # The whole path, since pictures in sub-folders may have one name.
+            origin = picture.relative_to(folder).as_posix()
+            images.append(ImageRecord(origin, place + 1, *size, kept[0], kept[1]))
+            files.append(ImageFile(origin, picture, None))
             for one in _objects(root, called, place, size, names, faults):
                 annotations.append(replace(one, id=len(annotations) + 1))
     notes = faults.settle()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,6 +73,25 @@ def test_voc_pictures_give_the_class_and_the_object_of_each_pixel(voc):
     assert (sample.mask == classes).all()
     assert (sample.objects.masks[0] == (classes == 12)).all()
     assert sample.objects.masks[1].sum() == 1
+
+
+def test_voc_pictures_of_one_name_in_sub_folders_keep_their_own_objects(voc, picture):
+    for place, (part, name) in enumerate((("first", "cat"), ("second", "dog"))):
+        picture(voc.folder / "JPEGImages" / part / "one.png", value=place)
+        corner = 1 + place
+        box = voc.object(name, (corner, corner, corner + 3, corner + 3))
+        voc.write(voc.xml(box, filename=f"{part}/one.png"), part)
+    source = open_source(voc.folder)
+    names = source.info.categories
+    found = {
+        one.origin: (one.objects.boxes[0].tolist(), names[one.objects.labels[0]])
+        for one in (source[row] for row in range(3))
+    }
+    assert found["JPEGImages/first/one.png"] == ([0, 0, 4, 4], "cat")
+    assert found["JPEGImages/second/one.png"] == ([1, 1, 5, 5], "dog")
+    twice = replace(source.catalogue, images=source.catalogue.images[:1] * 2)
+    with pytest.raises(SourceError, match=r"Two images of the data set are called JPEGImages/"):
+        _ = twice.places
 
 
 def test_voc_parts_are_lists_of_names(voc, picture):

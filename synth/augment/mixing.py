@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,7 @@ def mixed(samples: Samples, one: Mix, others: Sequence[Samples]) -> Samples:
             raise SourceError(
                 f"Either all samples that are mixed have {lacking}, their partners too, or none has."
             )
+    samples, *others = _of_one_type([samples, *others])
     if len(one.rows) == len(samples):
         return one.operation.mix(samples, others, one.parameters)
     rows = torch.from_numpy(one.rows)
@@ -144,6 +146,15 @@ def mixed(samples: Samples, one: Mix, others: Sequence[Samples]) -> Samples:
     if samples.labels is None or changed.labels is None:
         return whole
     return replace(whole, labels=samples.labels.index_copy(0, rows, changed.labels))
+
+
+def _of_one_type(parts: Sequence[Samples]) -> list[Samples]:
+    """With masks of a type that holds the classes of all: those of some images may be above 255."""
+    types = [part.masks.dtype for part in parts if part.masks is not None]
+    if len(set(types)) < 2:
+        return list(parts)
+    wide = reduce(torch.promote_types, types)
+    return [part if part.masks is None else replace(part, masks=part.masks.to(wide)) for part in parts]
 
 
 def together(parts: Sequence[Samples]) -> Samples:

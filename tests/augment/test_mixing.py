@@ -75,6 +75,16 @@ def test_shares_of_cutmix_are_the_area_pasted_and_masks_follow_the_pixels():
     assert cut > 8
 
 
+@pytest.mark.parametrize("step", ["mosaic", {"operation": "cutmix", "probability": 0.5}])
+def test_classes_above_255_stay_what_they_are_beside_masks_of_bytes(step):
+    samples = whole(masks=torch.arange(16, dtype=torch.uint8)[:, None, None].expand(16, 9, 13))
+    wide = replace(samples, masks=samples.masks.int() + 1000)
+    partners = Partners(wide.ids, lambda at: wide.part(slice(at, at + 1)), 4)
+    made = Pipeline.read({"batch": [step]}, seed=1).run(samples, partners=partners)
+    # A pixel of image k has the value 10 k.
+    assert set((made.masks - made.images[:, 0] // 10).unique().tolist()) == {0, 1000}
+
+
 def test_mixup_is_the_weighted_mean_and_its_weight_is_the_label():
     samples = replace(whole(), labels=torch.arange(16))
     spec = {"batch": [{"operation": "mixup", "weight": 0.75}]}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from synth.augment.kernels.values import BYTES, floats, look_up, whole
+from synth.augment.kernels.values import BYTES, bytes_of, floats, look_up, whole
 
 _GREY = torch.tensor([0.2989, 0.587, 0.114]).reshape(3, 1, 1)
 _SHARES = torch.from_numpy(BYTES / np.float32(255))
@@ -42,7 +42,7 @@ def contrast(images: Tensor, factor: np.ndarray) -> Tensor:
     mean = total.cpu().numpy().astype(np.float32) / np.float32(images.shape[-2] * images.shape[-1])
     strength = _column(factor)
     tables = BYTES * strength + mean[:, None] * (np.float32(1) - strength)
-    return look_up(images, _bytes(tables))
+    return look_up(images, bytes_of(tables))
 
 
 def saturation(images: Tensor, factor: Tensor) -> Tensor:
@@ -58,8 +58,10 @@ def saturation(images: Tensor, factor: Tensor) -> Tensor:
 
 def posterise(images: Tensor, bits: np.ndarray) -> Tensor:
     """Keep the highest ``bits``, whole numbers [N] of 0 to 8."""
-    mask = (0xFF00 >> bits.astype(np.int64) & 0xFF).astype(np.uint8)
-    return images & torch.from_numpy(mask).to(images.device).reshape(-1, 1, 1, 1)
+    mask = (0xFF00 >> bits.astype(np.int64) & 0xFF).astype(np.uint8).reshape(-1, 1, 1, 1)
+    if images.device.type == "cpu":
+        return torch.from_numpy(images.numpy() & mask)
+    return images & torch.from_numpy(mask).to(images.device)
 
 
 def solarise(images: Tensor, threshold: np.ndarray) -> Tensor:
@@ -99,7 +101,9 @@ def autocontrast(images: Tensor) -> Tensor:
     flat = most == least
     # Flat ones are divided by 1 and have nothing taken away.
     scale = (most - least) * np.float32(1 / 255) + flat
-    return look_up(images, _bytes((BYTES - least * ~flat) / scale))
+    tables = BYTES - least * ~flat
+    tables /= scale
+    return look_up(images, bytes_of(tables))
 
 
 def hue(images: Tensor, shift: Tensor) -> Tensor:
@@ -159,11 +163,6 @@ def equalise_tables(images: Tensor) -> np.ndarray:
     tables[:, 1:] = np.clip((above[:, :-1] + (step // 2)[:, None]) // safe, 0, 255)
     tables[step == 0] = np.arange(256, dtype=np.uint8)
     return tables
-
-
-def _bytes(tables: np.ndarray) -> np.ndarray:
-    """uint8: cut off at 0 and 255."""
-    return np.asarray(np.minimum(np.maximum(tables, np.float32(0)), np.float32(255)).astype(np.uint8))
 
 
 def _column(values: np.ndarray) -> np.ndarray:

@@ -57,6 +57,21 @@ def crops(images: Tensor, tops: np.ndarray, lefts: np.ndarray, size: tuple[int, 
     return result
 
 
+def sides_of(area: np.ndarray, ratio: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """int64 [2, n]: heights and widths of windows within ``size``, height and width.
+
+    Args:
+        area: [n] square pixels.
+        ratio: [n], width by height.
+    """
+    sides = np.empty((2, len(area)))
+    np.divide(area, ratio, out=sides[0])
+    np.multiply(area, ratio, out=sides[1])
+    np.rint(np.sqrt(sides, out=sides), out=sides)
+    np.maximum(sides, 1, out=sides)
+    return np.asarray(np.minimum(sides, np.array(size)[:, None], out=sides).astype(np.int64))
+
+
 def shifted(images: Tensor, shift: np.ndarray, fill: int = 0) -> Tensor:
     """[N, C, H, W] moved by whole pixels of x and y each, int [N, 2]; ``fill`` comes in from outside."""
     result = torch.full_like(images, fill)

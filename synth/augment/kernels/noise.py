@@ -6,9 +6,11 @@ words of its bit generators do not change.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,17 +20,17 @@ from synth.augment.kernels.values import floats, rounded
 from synth.randomness import stream_id
 
 _FIELD = stream_id("augment:field")
+_BEGIN = (0, 0, 0, 0)
 
 
 def fields(keys: np.ndarray, counts: list[int]) -> Iterator[np.ndarray]:
     """For each key, int64 [N] of 0 to 2**63 - 1, a field of so many uniform bytes: uint8 [count]."""
-    philox = _philox(threading.get_ident())
-    begin = np.zeros(4, dtype=np.uint64)
+    philox: Any = _philox(threading.get_ident())  # whose state takes tuples too, which are made sooner
     for key, count in zip(keys.tolist(), counts, strict=True):
         philox.state = {
             "bit_generator": "Philox",
-            "state": {"counter": begin, "key": np.array([key, _FIELD], dtype=np.uint64)},
-            "buffer": begin,
+            "state": {"counter": _BEGIN, "key": (key, _FIELD)},
+            "buffer": _BEGIN,
             "buffer_pos": 4,
             "has_uint32": 0,
             "uinteger": 0,
@@ -59,23 +61,44 @@ def _quantiles() -> np.ndarray:
     return np.asarray(ndtri((np.arange(65536) + 0.5) / 65536), dtype=np.float32)
 
 
-def normal_field(keys: np.ndarray, like: Tensor) -> Tensor:
+def _normals(keys: np.ndarray, like: Tensor) -> np.ndarray:
     """float32 of the shape of ``like``, [N, C, H, W]: standard normal noise in 65,536 steps."""
-    result = np.empty((len(keys), like[0].numel()), dtype=np.float32)
+    result = np.empty((len(keys), math.prod(like.shape[1:])), dtype=np.float32)
     table = _quantiles()
     for row, field in zip(result, fields(keys, [2 * result.shape[1]] * len(keys)), strict=True):
         table.take(field.view("<u2"), out=row, mode="clip")
-    return torch.from_numpy(result).reshape(like.shape).to(like.device)
+    return result.reshape(like.shape)
+
+
+def _plain(values: Any, like: Tensor) -> Any:
+    """A tensor or array as what computes soonest where ``like`` lies: numpy's array on a CPU, else a tensor.
+
+    Both have the operators that noise is made with, and round alike.
+    """
+    if like.device.type == "cpu":
+        return values.numpy() if isinstance(values, Tensor) else values
+    return values if isinstance(values, Tensor) else torch.from_numpy(values).to(like.device)
+
+
+def _rounded(values: Any) -> Tensor:
+    return rounded(values if isinstance(values, Tensor) else torch.from_numpy(values))
 
 
 def gaussian(images: Tensor, keys: np.ndarray, std: Tensor) -> Tensor:
     """Plus noise of ``std``, float32 [N, 1, 1, 1] in values of 0 to 255."""
-    return rounded(normal_field(keys, images).mul_(std).add_(floats(images)))
+    found = _plain(_normals(keys, images), images)
+    found *= _plain(std, images)
+    found += _plain(images, images)
+    return _rounded(found)
 
 
 def speckle(images: Tensor, keys: np.ndarray, std: Tensor) -> Tensor:
     """Times 1 plus noise of ``std``."""
-    return rounded(normal_field(keys, images).mul_(std).add_(1.0).mul_(floats(images)))
+    found = _plain(_normals(keys, images), images)
+    found *= _plain(std, images)
+    found += 1.0
+    found *= _plain(images, images)
+    return _rounded(found)
 
 
 def poisson(images: Tensor, keys: np.ndarray, photons: Tensor) -> Tensor:
@@ -84,10 +107,19 @@ def poisson(images: Tensor, keys: np.ndarray, photons: Tensor) -> Tensor:
     Normal noise in the square root, where Poisson's has the same variance everywhere (Anscombe, "The
     transformation of Poisson, binomial and negative-binomial data", Biometrika 1948).
     """
-    scale = photons / 255
-    root = floats(images).mul_(scale).add_(0.375).sqrt_()
-    root.add_(normal_field(keys, images).mul_(0.5)).clamp_(min=0)
-    return rounded(root.mul_(root).sub_(0.375).div_(scale))
+    scale = _plain(photons / 255, images)
+    root = _plain(floats(images), images)
+    root *= scale
+    root += 0.375
+    root **= 0.5
+    found = _plain(_normals(keys, images), images)
+    found *= 0.5
+    found += root
+    found *= found > 0
+    found *= found
+    found -= 0.375
+    found /= scale
+    return _rounded(found)
 
 
 def salt_and_pepper(images: Tensor, keys: np.ndarray, share: np.ndarray) -> Tensor:
@@ -107,7 +139,7 @@ def salt_and_pepper(images: Tensor, keys: np.ndarray, share: np.ndarray) -> Tens
 def filled(images: Tensor, rectangles: np.ndarray, fill: int) -> Tensor:
     """With a rectangle of each set to a value; int [N, 4] of left, top, right, bottom, also outside."""
     result = images.clone()
-    target = result.numpy() if images.device.type == "cpu" else result
+    target = _plain(result, images)
     for row, (left, top, right, bottom) in enumerate(rectangles.clip(0).tolist()):
         target[row, :, top:bottom, left:right] = fill
     return result
@@ -116,15 +148,12 @@ def filled(images: Tensor, rectangles: np.ndarray, fill: int) -> Tensor:
 def erased(images: Tensor, rectangles: np.ndarray, keys: np.ndarray) -> Tensor:
     """With a rectangle of each, which lies inside, set to uniform noise."""
     result = images.clone()
-    channels = images.shape[1]
-    wide, tall = rectangles[:, 2] - rectangles[:, 0], rectangles[:, 3] - rectangles[:, 1]
-    noise = fields(keys, (channels * wide * tall).tolist())
-    for row, ((left, top, right, bottom), field) in enumerate(zip(rectangles.tolist(), noise, strict=True)):
-        part = field.reshape(channels, bottom - top, right - left)
-        if images.device.type == "cpu":
-            result.numpy()[row, :, top:bottom, left:right] = part
-        else:
-            result[row, :, top:bottom, left:right] = torch.from_numpy(part).to(images.device)
+    target, channels, places = _plain(result, images), images.shape[1], rectangles.tolist()
+    counts = [channels * (right - left) * (bottom - top) for left, top, right, bottom in places]
+    for row, field in enumerate(fields(keys, counts)):
+        left, top, right, bottom = places[row]
+        part = _plain(field.reshape(channels, bottom - top, right - left), images)
+        target[row, :, top:bottom, left:right] = part
     return result
 
 

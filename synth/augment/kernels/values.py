@@ -11,6 +11,7 @@ from torch import Tensor
 
 BYTES = np.arange(256, dtype=np.float32)
 """All values there are."""
+_BLACK, _WHITE = np.float32(0), np.float32(255)
 
 
 def floats(images: Tensor) -> Tensor:
@@ -29,20 +30,27 @@ def whole(values: Tensor) -> Tensor:
 
 def rounded(values: Tensor) -> Tensor:
     """uint8 of any float32, which is overwritten: to the nearest, and cut off at 0 and 255."""
-    return whole(values.round_().clamp_(0, 255))
+    if values.device.type != "cpu":
+        return values.round_().clamp_(0, 255).to(torch.uint8)
+    return torch.from_numpy(bytes_of(np.rint(plain := values.numpy(), out=plain)))
+
+
+def bytes_of(values: np.ndarray) -> np.ndarray:
+    """uint8 of any float32, which is overwritten: cut off at 0 and 255, and fractions too."""
+    np.maximum(values, _BLACK, out=values)
+    return np.asarray(np.minimum(values, _WHITE, out=values).astype(np.uint8))
 
 
 def look_up(images: Tensor, tables: np.ndarray) -> Tensor:
     """Every value replaced by its table's; a table for each image or each channel, uint8 [..., 256]."""
-    planes = images.contiguous().reshape(len(tables), -1)
     if images.device.type != "cpu":
-        return torch.from_numpy(tables).to(images.device).gather(1, planes.long()).reshape(images.shape)
+        planes = images.contiguous().reshape(len(tables), -1).long()
+        return torch.from_numpy(tables).to(images.device).gather(1, planes).reshape(images.shape)
     # A plane at a time: the C library's loop over bytes takes a fraction of numpy's over indices.
-    source = planes.numpy()
-    if len(tables) == 1:
-        changed = bytearray(source).translate(tables.tobytes())
-        return torch.frombuffer(changed, dtype=torch.uint8).reshape(images.shape)
-    result = np.empty_like(source)
-    for row, table in enumerate(tables):
-        result[row] = np.frombuffer(source[row].tobytes().translate(table.tobytes()), dtype=np.uint8)
-    return torch.from_numpy(result).reshape(images.shape)
+    source, codes = images.numpy().tobytes(), tables.tobytes()
+    size = len(source) // len(tables)
+    changed = bytearray().join(
+        source[size * at : size * (at + 1)].translate(codes[256 * at : 256 * (at + 1)])
+        for at in range(len(tables))
+    )
+    return torch.from_numpy(np.frombuffer(changed, dtype=np.uint8).reshape(images.shape))

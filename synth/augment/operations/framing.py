@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from synth.augment.distributions import Distribution, Within, between
-from synth.augment.kernels.frame import Edge, crops, padded, shifted
+from synth.augment.distributions import Distribution, Within
+from synth.augment.kernels.frame import Edge, crops, padded, shifted, sides_of
 from synth.augment.kernels.values import rounded
 from synth.augment.keys import unit
 from synth.augment.operation import Meta, Parameters
@@ -90,7 +90,9 @@ class Crop(_Framing):
         size = self.output_size((images.shape[-2], images.shape[-1]))
         if size == tuple(images.shape[-2:]) and self.edge == "constant":
             # A shift, which needs no copy with a margin.
-            by = self.padding - np.stack([parameters["left"], parameters["top"]], axis=1)
+            by = np.empty((len(images), 2), dtype=np.int64)
+            np.subtract(self.padding, parameters["left"], out=by[:, 0])
+            np.subtract(self.padding, parameters["top"], out=by[:, 1])
             return shifted(images, by, fill)
         whole = padded(images, (self.padding,) * 4, self.edge, fill) if self.padding else images
         return crops(whole, parameters["top"], parameters["left"], size)
@@ -120,13 +122,10 @@ class ResizedCrop(_Framing):
 
     def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
         height, width = meta.size
-        area = found["area"] * height * width
-        tall = between(np.round(np.sqrt(area / found["ratio"])), 1, height).astype(np.int64)
-        wide = between(np.round(np.sqrt(area * found["ratio"])), 1, width).astype(np.int64)
-        place = unit(words)
-        top = np.floor(place[:, 0] * (height - tall + 1)).astype(np.int64)
-        left = np.floor(place[:, 1] * (width - wide + 1)).astype(np.int64)
-        return {"window": np.stack([top, left, tall, wide], axis=1)}
+        window = np.empty((len(words), 4), dtype=np.int64)
+        window[:, 2:] = sides_of(found["area"] * height * width, found["ratio"], meta.size).T
+        window[:, :2] = unit(words) * (np.array(meta.size) - window[:, 2:] + 1)
+        return {"window": window}
 
     def images(self, images: Tensor, parameters: Parameters) -> Tensor:
         size = self.output_size((images.shape[-2], images.shape[-1]))
@@ -134,7 +133,7 @@ class ResizedCrop(_Framing):
             F.interpolate(part, size, mode="bilinear", antialias=True, align_corners=False)
             for part in _windows(_resizable(images), parameters["window"])
         ]
-        whole = torch.cat(parts)
+        whole = parts[0] if len(parts) == 1 else torch.cat(parts)
         return whole if whole.dtype == torch.uint8 else rounded(whole)
 
     def masks(self, masks: Tensor, parameters: Parameters) -> Tensor:

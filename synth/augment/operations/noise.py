@@ -8,8 +8,9 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor
 
-from synth.augment.distributions import Distribution, Within, between
+from synth.augment.distributions import Distribution, Within
 from synth.augment.kernels import noise
+from synth.augment.kernels.frame import sides_of
 from synth.augment.keys import noise_key, unit
 from synth.augment.operation import Meta, Parameters, PixelOperation, column
 
@@ -107,16 +108,11 @@ class RandomErasing(PixelOperation):
 
     def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
         height, width = meta.size
-        area = found["area"] * height * width
-        tall = between(np.round(np.sqrt(area / found["ratio"])), 1, height).astype(np.int64)
-        wide = between(np.round(np.sqrt(area * found["ratio"])), 1, width).astype(np.int64)
-        place = unit(words[:, :2])
-        left = np.floor(place[:, 0] * (width - wide + 1)).astype(np.int64)
-        top = np.floor(place[:, 1] * (height - tall + 1)).astype(np.int64)
-        return {
-            "rectangle": np.stack([left, top, left + wide, top + tall], axis=1),
-            "key": noise_key(words[:, 2:]),
-        }
+        sides = sides_of(found["area"] * height * width, found["ratio"], meta.size)[::-1].T
+        rectangle = np.empty((len(words), 4), dtype=np.int64)
+        rectangle[:, :2] = unit(words[:, :2]) * (np.array([width, height]) - sides + 1)
+        np.add(rectangle[:, :2], sides, out=rectangle[:, 2:])
+        return {"rectangle": rectangle, "key": noise_key(words[:, 2:])}
 
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
         if self.fill != "noise":

@@ -66,14 +66,16 @@ def annotations_of(made: Samples, row: int, original: Sample, record: ImageRecor
         boxes.labels.numpy(),
         boxes.objects.numpy(),
         None if boxes.masks is None else boxes.masks.numpy(),
-        None if made.points is None else _keypoints(made.points.select(made.points.rows == row)),
+        None if made.points is None else _keypoints(made.points, row),
     )
     visible = np.ones(len(objects)) if boxes.visible is None else boxes.visible.numpy()
     same = _unchanged(objects, original.objects) & (made.size == (record.height, record.width))
     return Annotated(record, copy, made.size, objects, visible, same, mask)
 
 
-def _keypoints(points: Points) -> Keypoints:
+def _keypoints(points: Points, row: int) -> Keypoints:
+    """Those of a sample that are labelled."""
+    points = points.select((points.rows == row) & (points.visibility > 0))
     columns = (points.objects, points.kinds, points.mirrors, points.seen)
     return Keypoints(points.places.numpy(), *(one.numpy() for one in columns if one is not None))
 

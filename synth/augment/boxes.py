@@ -73,7 +73,7 @@ class Boxes:
 class Points:
     """Keypoints of all samples of a batch, K in all.
 
-    The middle of the upper left pixel is (0.5, 0.5). Points may leave the image; they are never dropped.
+    The middle of the upper left pixel is (0.5, 0.5). Points that leave the image stay here, not labelled.
 
     Attributes:
         places: float32 [K, 2], x and y in pixels.
@@ -81,7 +81,8 @@ class Points:
         objects: int64 [K], the number of the object that each one belongs to, as in ``Boxes``; or None.
         kinds, mirrors: int64 [K], which point of its object each one is, and which it is in a mirror image (a
             left eye is a right one there); or None.
-        seen: int64 [K], 1 for those that are hidden and 2 for those to be seen, or None.
+        seen: int64 [K], 0 for those that are not labelled, 1 for those that are hidden and 2 for those to be
+            seen; None: all are to be seen.
     """
 
     places: Tensor
@@ -98,6 +99,20 @@ class Points:
         """Those at these positions or of this mask."""
         about = (None if one is None else one[keep] for one in self.about)
         return Points(self.places[keep], self.rows[keep], *about)
+
+    def moved(self, places: Tensor, size: tuple[int, int]) -> Points:
+        """Those in other places, float32 [K, 2], of an image of this height and width.
+
+        One that leaves it is not labelled from then on, also where a later operation brings its place back,
+        as its pixels do not come back.
+        """
+        inside = ((places >= 0) & (places <= torch.tensor([size[1], size[0]]))).all(1)
+        return replace(self, places=torch.nan_to_num(places, nan=-1.0), seen=self.visibility * inside)
+
+    @property
+    def visibility(self) -> Tensor:
+        """int64 [K]: ``seen``, where all are known."""
+        return torch.full((len(self),), 2) if self.seen is None else self.seen
 
     def mirrored(self) -> Points:
         """What they are in a mirror image, in the same places."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from synth.augment.box_policy import clipped
-from synth.augment.boxes import Boxes
+from synth.augment.boxes import Boxes, Points
 from synth.augment.samples import CHANNELS, Samples
 from synth.errors import SourceError
 from synth.text import plural
@@ -18,7 +18,7 @@ _SLACK = 0.5
 
 
 def checked(samples: Samples) -> Samples:
-    """``samples`` with boxes clipped that leave their image by rounding; what cannot be used is refused.
+    """``samples`` with boxes and points clipped that leave their image by rounding; what is wrong is refused.
 
     Raises:
         SourceError: images of another type or number of channels; masks of another size; boxes that are not
@@ -42,14 +42,22 @@ def checked(samples: Samples) -> Samples:
             raise SourceError(f"{len(values)} {name} were given for {plural(len(samples), 'image')}.")
     if samples.masks is not None:
         _check_masks(samples.masks, samples.size)
-    points = samples.points
-    if points is not None:
-        bad = ~torch.isfinite(points.places).all(1) | _outside(points.places, samples.size)
-        if bool(bad.any()):
-            raise _at_fault(samples, points.rows, points.places, bad, "keypoint", "a place inside")
+    if samples.points is not None:
+        samples = replace(samples, points=_checked_points(samples, samples.points))
     if samples.boxes is None:
         return samples
     return replace(samples, boxes=_checked_boxes(samples, samples.boxes))
+
+
+def _checked_points(samples: Samples, points: Points) -> Points:
+    bad = ~torch.isfinite(points.places).all(1)
+    bad |= _outside(points.places, samples.size) & (points.visibility > 0)
+    if bool(bad.any()):
+        raise _at_fault(samples, points.rows, points.places, bad, "keypoint", "a place inside")
+    # Rounding does not make one leave that is to be seen.
+    inside = clipped(points.places.repeat(1, 2), samples.size)[:, :2]
+    places = torch.where((points.visibility > 0)[:, None], inside, points.places)
+    return replace(points, places=places, seen=points.visibility)
 
 
 def _check_masks(masks: Tensor, size: tuple[int, int]) -> None:

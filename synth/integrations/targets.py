@@ -5,7 +5,8 @@
 - a dictionary with any of ``KEYS``: ``boxes`` float [M, 4] of left, top, right and bottom in pixels,
   ``labels`` int64 [M] of boxes, ``masks`` [M, H, W] and numbers ``objects`` [M] of their objects, ``points``
   float [K, 2] and the objects ``owners`` [K] that they belong to (``kinds``, ``mirrors`` and ``seen`` as
-  ``Points`` has them), ``mask`` [H, W], ``label``;
+  ``Points`` has them; ``seen`` is given back in any case, 0 for what left the image), ``mask`` [H, W],
+  ``label``;
 - anything else: it stays as it is.
 """
 

@@ -79,6 +79,21 @@ def test_boxes_masks_and_points_go_where_the_pixels_go(step, seed):
             assert mask[int(y), int(x)]
 
 
+@pytest.mark.parametrize(
+    "back", [{"operation": "pad", "pixels": 20}, {"operation": "scale", "scale": 0.5}, "grid_distortion"]
+)
+def test_a_point_that_left_the_image_is_not_labelled_whatever_brings_its_place_back(back):
+    away = {"operation": "translate", "x": 0.5, "y": 0}
+    points = Points(torch.tensor([[5.0, 20], [35, 20]]), torch.zeros(2, dtype=torch.int64))
+    samples = Samples(torch.zeros(1, 1, 40, 40, dtype=torch.uint8), (0,), points=points)
+    pipeline = Pipeline.read({"sample": [away, back]})
+    made = pipeline.run(samples)
+    assert made.points.seen.tolist() == [2, 0]
+    assert torch.equal(pipeline.replay(samples, pipeline.record(samples)).points.seen, made.points.seen)
+    if back != "grid_distortion":
+        assert 0 < made.points.places[1, 0] < made.size[1]
+
+
 def test_a_box_with_a_mask_is_tight_after_a_turn_and_one_without_is_the_hull_of_its_corners():
     turn = Pipeline.read({"sample": [{"operation": "rotate", "degrees": 45}]})
     mask = torch.zeros(2, 64, 64, dtype=torch.bool)

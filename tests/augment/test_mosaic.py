@@ -74,6 +74,15 @@ def test_image_masks_boxes_and_points_of_all_four_move_together(seed, places):
                 assert bool((middles == middle).all(1).any())
 
 
+def test_points_that_left_their_own_image_stay_gone_in_a_mosaic():
+    samples = marked([(WIDTH - 7, 6)] * COUNT)
+    spec = {"sample": [{"operation": "translate", "x": 0.25, "y": 0}], **MOSAIC}
+    made = Pipeline.read(spec, seed=1).run(samples, partners=partners_of(samples))
+    inside = (made.points.places >= 0) & (made.points.places <= torch.tensor([WIDTH, HEIGHT]))
+    assert bool(inside.all(1).any())
+    assert not made.points.seen.any()
+
+
 def test_shares_are_the_area_of_each_image():
     samples = marked()
     made = Pipeline.read(MOSAIC, seed=3).run(samples, partners=partners_of(samples))

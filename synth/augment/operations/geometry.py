@@ -48,7 +48,7 @@ class GeometricOperation(SampleOperation):
 
     def _points(self, points: Points, parameters: Parameters, size: tuple[int, int]) -> Points:
         places = self.places(points.places, points.rows, parameters, size)
-        return replace(points.mirrored() if self.mirrors else points, places=places)
+        return (points.mirrored() if self.mirrors else points).moved(places, self.output_size(size))
 
     def _boxes(self, boxes: Boxes, parameters: Parameters, size: tuple[int, int]) -> Boxes:
         return moved(

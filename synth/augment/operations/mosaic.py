@@ -67,7 +67,7 @@ class Mosaic(MixingOperation):
                 boxes.append(shifted(part.boxes, torch.from_numpy(corner), samples.size))
             if part.points is not None:
                 places = part.points.places + shift[part.points.rows]
-                points.append(replace(part.points, places=places))
+                points.append(part.points.moved(places, samples.size))
         return replace(
             samples,
             images=images,

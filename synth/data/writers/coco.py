@@ -125,7 +125,7 @@ def _annotations(one: Annotated, image: int, catalogue: Catalogue) -> Iterator[d
         if same and known.area is not None:
             entry["area"] = known.area
         if known.keypoints:
-            entry |= _keypoints(points.get(number, []), len(known.keypoints), one.size)
+            entry |= _keypoints(points.get(number, []), len(known.keypoints))
         entry |= {name: 1 for name in ("difficult", "truncated") if getattr(known, name)}
         yield entry
 
@@ -151,17 +151,13 @@ def _points(objects: Objects) -> dict[int, list[_Point]]:
     return found
 
 
-def _keypoints(points: list[_Point], count: int, size: tuple[int, int]) -> dict[str, Any]:
-    """Those of an object by their kinds, which are taken from ``points``: an object may be there again.
-
-    What has left the image counts as not labelled.
-    """
+def _keypoints(points: list[_Point], count: int) -> dict[str, Any]:
+    """Those of an object by their kinds, which are taken from ``points``: an object may be there again."""
     values: list[float] = [0] * (3 * count)
     for kind in range(count):
         found = next((one for one in points if one[0] == kind), None)
         if found is not None:
             points.remove(found)
             _, x, y, seen = found
-            if 0 <= x <= size[1] and 0 <= y <= size[0]:
-                values[3 * kind : 3 * kind + 3] = [round(x - HALF, _DIGITS), round(y - HALF, _DIGITS), seen]
+            values[3 * kind : 3 * kind + 3] = [round(x - HALF, _DIGITS), round(y - HALF, _DIGITS), seen]
     return {"keypoints": values, "num_keypoints": sum(seen > 0 for seen in values[2::3])}

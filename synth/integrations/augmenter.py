@@ -41,6 +41,13 @@ class Augmenter:
             usable(Partners(originals.ids, self._alone, len(originals.classes or ()))) if self.mixes else None
         )
 
+    @property
+    def what(self) -> dict[str, str | int | None]:
+        """What a saved place in its samples belongs to, ready for JSON."""
+        if self._pipeline is None:
+            return {"pipeline": None}
+        return {"pipeline": self._pipeline.specification.digest, "pipeline_seed": self._pipeline.seed}
+
     def at(self, positions: Sequence[int], epoch: int) -> list[Item]:
         """The samples at these positions."""
         return self.of([self.originals[position] for position in positions], epoch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -32,10 +33,15 @@ class Numbers(Dataset):
 
 
 class Endless(IterableDataset):
-    """The same ten in a row, as an iterable; with a state of its own if wanted."""
+    """Ten in a row, other ones in each epoch, as an iterable; with a state of its own if wanted."""
+
+    epoch = 0
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
 
     def __iter__(self):
-        yield from (Numbers()[position] for position in range(10))
+        yield from (Numbers()[10 * self.epoch + position] for position in range(10))
 
 
 class Stateful(Endless):
@@ -127,16 +133,25 @@ def test_a_loop_that_was_stopped_goes_on_with_what_remains_with_other_workers_to
     assert len(shown(loader(again, after))) == 13
 
 
-def test_workers_that_stay_see_the_next_epoch():
+@pytest.mark.parametrize("stay", [False, True])
+def test_a_place_is_that_of_one_pass_whether_workers_stay_or_not(stay):
     kept = stream()
-    batches = loader(kept, 1, persistent_workers=True)
+    batches = loader(kept, 2, persistent_workers=stay)
+    assert len(shown(batches)) == 13
+    with pytest.raises(UsageError, match="keep state_after"):
+        kept.state_dict()
     kept.load_state_dict(kept.state_after(10))
+    assert kept.state_dict()["start"] == 80
     assert len(shown(batches)) == 3
-    for epoch in (1, 2):
+    assert len(shown(batches)) == 13
+    assert kept.state_after(1)["start"] == 8
+    kept.load_state_dict(kept.state_after(10))
+    for epoch, done in ((0, 10), (0, 0), (1, 0)):
         kept.set_epoch(epoch)
+        assert kept.state_after(0)["start"] == 8 * done
         alone = stream()
         alone.set_epoch(epoch)
-        assert shown(batches) == shown(alone)
+        assert shown(batches) == shown(alone)[done:]
 
 
 def test_a_state_fits_another_number_of_ranks():
@@ -172,10 +187,20 @@ def test_a_state_of_something_else_is_refused():
         as_stream(Numbers(50), FLIP, batch_size=8).load_state_dict(state)
     with pytest.raises(ResumeError, match="no 'taken'"):
         stream().load_state_dict({name: value for name, value in state.items() if name != "taken"})
+    other = as_stream(Numbers(), Pipeline.read({"sample": ["grey"]}, seed=3), batch_size=8)
+    with pytest.raises(ResumeError, match="with pipeline '"):
+        other.load_state_dict(state)
+    with pytest.raises(ResumeError, match="pipeline_seed 3, and here it is 4"):
+        as_stream(Numbers(), replace(FLIP, seed=4), batch_size=8).load_state_dict(state)
+    of_worker = {**state, "taken": 1, "workers": 2}
+    with pytest.raises(ResumeError, match="batch_size 8, and here it is 4"):
+        stream(batch_size=4).load_state_dict(of_worker)
+    with pytest.raises(ResumeError, match="world 1, and here it is 2"):
+        stream(rank=0, world=2).load_state_dict(of_worker)
     two = stream()
-    two.load_state_dict({**state, "taken": 1, "workers": 2})
+    two.load_state_dict(of_worker)
     with pytest.raises(ResumeError, match="one of 2 workers and there are 1"):
-        iter(two)
+        next(iter(two))
 
 
 @pytest.mark.parametrize(
@@ -212,6 +237,9 @@ def test_an_iterable_set_of_a_user_is_augmented_as_the_map_style_one_is():
         as_stream(Endless(), FLIP, batch_size=4, ids=[1, 2])
     with pytest.raises(UsageError, match="as_stream takes an IterableDataset"):
         as_torch(Endless(), FLIP)
+    for unused in ({"drop_last": True}, {"seed": 1}, {"rank": 0, "world": 2}):
+        with pytest.raises(UsageError, match=f"{next(iter(unused))}=.* does nothing for an iterable"):
+            as_stream(Endless(), FLIP, batch_size=4, **unused)
 
 
 @pytest.mark.parametrize("dataset", [Endless, Stateful])
@@ -220,10 +248,37 @@ def test_an_iterable_set_of_a_user_goes_on_where_it_was(dataset):
     first = loader(as_stream(dataset(), FLIP, batch_size=4), 0, StatefulDataLoader)
     assert shown([next(iter(first))]) == whole[:1]
     inner = dataset()
-    again = loader(as_stream(inner, FLIP, batch_size=4), 0, StatefulDataLoader)
+    stream = as_stream(inner, FLIP, batch_size=4)
+    again = loader(stream, 0, StatefulDataLoader)
     again.load_state_dict(first.state_dict())
     assert shown(again) == whole[1:]
     if dataset is Stateful:
         assert inner.read[0] == 4
     with pytest.raises(ResumeError, match="none of this stream"):
-        as_stream(inner, FLIP, batch_size=4).load_state_dict({"taken": 1})
+        stream.load_state_dict({"taken": 1})
+    with pytest.raises(ResumeError, match="batch_size 4, and here it is 2"):
+        as_stream(inner, FLIP, batch_size=2).load_state_dict(stream.state_dict())
+
+
+@pytest.mark.parametrize("stay", [False, True])
+def test_an_iterable_set_is_told_each_epoch_in_its_worker_and_goes_on_in_one_pass_alone(stay):
+    kept = as_stream(Endless(), FLIP, batch_size=4)
+    batches = loader(kept, 1, persistent_workers=stay)
+    kept.load_state_dict(kept.state_after(1))
+    for epoch, done in ((0, 1), (0, 0), (2, 0)):
+        kept.set_epoch(epoch)
+        assert [label for _, labels in shown(batches) for label in labels] == [
+            *range(10 * epoch + 4 * done, 10 * epoch + 10)
+        ]
+    kept.load_state_dict(kept.state_after(2))
+    kept.set_epoch(1)
+    assert len(shown(batches)) == 3
+    with pytest.raises(UsageError, match="keep state_after"):
+        kept.state_dict()
+    if stay:
+        kept.load_state_dict({**kept.state_after(1), "inner": {"next": 4}})
+        with pytest.raises(ResumeError, match="does not reach workers that are there already"):
+            next(iter(batches))
+    next(iter(loader(kept, 2)))
+    with pytest.raises(UsageError, match="2 workers each read the data set"):
+        kept.state_after(1)

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from synth.augment import Pipeline
 from synth.client import RemoteModel, ServerError, UnreachableError
 from synth.data import open_source
-from synth.errors import LabelError, NotFoundError, SourceError, UsageError
+from synth.errors import LabelError, NotFoundError, ResumeError, SourceError, UsageError
 from synth.integrations.ahead import ahead
 from synth.integrations.torch import SynthStream
 from synth.sampling import Sampler
@@ -83,8 +83,12 @@ def test_workers_and_ranks_share_the_slots_and_a_stopped_loop_goes_on(real, samp
         images, labels, synthetic = ([*a, *b] for a, b in zip(parts[0][step], parts[1][step], strict=True))
         assert (images, labels, synthetic) == whole[step]
     again = stream(real, sampler)
-    again.load_state_dict(json.loads(json.dumps(again.state_after(3))))
+    state = json.loads(json.dumps(again.state_after(3)))
+    again.load_state_dict(state)
     assert shown(again) == whole[3:]
+    for other in ({"labels": "balanced"}, {"mode": "fast"}, {"parameters": {"spread": 0.5}}):
+        with pytest.raises(ResumeError, match=f"with {next(iter(other))} "):
+            stream(real, sampler, **other).load_state_dict(state)
 
 
 def test_a_sampler_its_reference_and_a_server_give_the_same_stream(real, sampler, listen):

@@ -6,7 +6,8 @@ with any number of workers, in any order, on any rank, and after a restart. Tell
 
 from synth.integrations.augmenter import collate
 from synth.integrations.torch.dataset import AugmentedDataset, as_torch
-from synth.integrations.torch.stream import AugmentedIterable, AugmentedStream, as_stream
+from synth.integrations.torch.iterable import AugmentedIterable
+from synth.integrations.torch.stream import AugmentedStream, as_stream
 from synth.integrations.torch.synthetic import SynthStream
 from synth.integrations.torch.transform import AugmentTransform, as_transform
 

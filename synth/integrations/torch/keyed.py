@@ -5,31 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from torch.utils.data import IterableDataset, get_worker_info
 
 from synth.errors import ResumeError
-from synth.integrations.torch.epoch import Epoch
+from synth.integrations.torch.passes import Passes, Place, failing
 from synth.integrations.turns import Turns, check_whole
-
-
-@dataclass(frozen=True)
-class Place:
-    """How far an epoch is.
-
-    Attributes:
-        epoch: which.
-        start: slots that all ranks together had done when it was begun, or gone on with.
-        taken: batches that this worker has given since.
-        workers: of how many.
-    """
-
-    epoch: int
-    start: int = 0
-    taken: int = 0
-    workers: int = 1
 
 
 class KeyedStream(IterableDataset[Any]):
@@ -41,14 +24,12 @@ class KeyedStream(IterableDataset[Any]):
     other loader.
     """
 
-    def __init__(self, turns: Turns, what: Mapping[str, int | str]) -> None:
+    def __init__(self, turns: Turns, what: Mapping[str, Any]) -> None:
         """``what``: what a state must belong to, ready for JSON."""
         self._turns = turns
         self._what = {**what, "count": turns.count}
-        self._epoch = Epoch()
+        self._passes = Passes()
         self._place = Place(0)
-        self._begun = self._place
-        self._loaded: Place | None = None
 
     @abstractmethod
     def batches(self, spans: list[tuple[int, int]], epoch: int) -> Generator[Any, None, None]:
@@ -56,9 +37,7 @@ class KeyedStream(IterableDataset[Any]):
 
     def set_epoch(self, epoch: int) -> None:
         """What the next pass is: its order, and how it augments. Without it, all passes are equal."""
-        self._epoch.set(epoch)
-        if epoch != self._begun.epoch:
-            self._begun = Place(epoch)
+        self._passes.set_epoch(epoch)
 
     def __len__(self) -> int:
         """Batches of this rank in a whole epoch."""
@@ -66,19 +45,17 @@ class KeyedStream(IterableDataset[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         # At once and not with the first batch: loaders make iterators that they do not use.
+        try:
+            place = self._place = self._passes.begin()
+        except ResumeError as error:
+            return failing(error)
         info = get_worker_info()
-        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
-        loaded, self._loaded = self._loaded, None
-        place = Place(self._epoch.get())
-        if loaded is not None and loaded.epoch == place.epoch:
-            if loaded.taken and loaded.workers != workers:
-                raise ResumeError(
-                    f"The state is one of {loaded.workers} workers and there are {workers}. Take as many, or "
-                    "save 'state_after' of the batches done, which fits any number."
-                )
-            place = loaded
-        self._place = self._begun = replace(place, workers=workers)
-        spans = self._turns.spans(start=place.start, worker=worker, workers=workers, taken=place.taken)
+        spans = self._turns.spans(
+            start=place.start,
+            worker=0 if info is None else info.id,
+            workers=place.workers,
+            taken=place.taken,
+        )
         return self._given(list(spans), place.epoch)
 
     def _given(self, spans: list[tuple[int, int]], epoch: int) -> Iterator[Any]:
@@ -88,42 +65,56 @@ class KeyedStream(IterableDataset[Any]):
                 yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Where this process is, ready for JSON: after the last batch that it gave."""
-        place = self._place if self._loaded is None else self._loaded
-        if place.workers == 1:
-            place = self._after(place.epoch, place.start, place.taken)
-        return {**self._what, **asdict(place)}
+        """Where this process is, ready for JSON: after the last batch that it gave.
+
+        Raises UsageError where workers gave the batches, which alone know where they are.
+        """
+        place = self._passes.waiting()
+        if place is None:
+            self._passes.check_in_step()
+            place = self._place
+        return self._state(self._after(place, 0) if place.workers == 1 else place)
 
     def state_after(self, batches: int) -> dict[str, Any]:
         """The state of every rank once its loop has done so many batches since it began or went on.
 
         A loader's workers are ahead of the loop, which alone knows what it has used.
         """
-        begun = self._begun
-        place = self._after(begun.epoch, begun.start, check_whole("batches", batches, 0))
-        return {**self._what, **asdict(place)}
+        return self._state(self._after(self._passes.begun(), check_whole("batches", batches, 0)))
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on there with the next pass, with any number of ranks, and of workers if it is from
         ``state_after``.
 
-        Raises ResumeError for a state of other data, sizes or seeds, or what is none.
+        Raises ResumeError for a state of other data, sizes, seeds or pipelines, or what is none.
         """
-        for name, value in self._what.items():
-            if state.get(name) != value:
-                raise ResumeError(
-                    f"The state is one with {name} {state.get(name)!r}, and here it is {value!r}: it does "
-                    f"not tell "
-                    "where this stream was."
-                )
         try:
-            names = Place.__dataclass_fields__
-            place = Place(**{name: check_whole(name, state[name], 0) for name in names})
+            place = Place(**{name: check_whole(name, state[name], 0) for name in Place.__dataclass_fields__})
         except KeyError as error:
             raise ResumeError(f"The state has no {error}: it is none of a stream of synth.") from None
-        self._epoch.set(place.epoch)
-        self._loaded = self._begun = place
+        # A worker's own count of batches is in these; all else counts in slots.
+        of_worker = self._steps if place.taken else {}
+        check_same(state, {**self._what, **of_worker})
+        self._passes.load(place)
 
-    def _after(self, epoch: int, start: int, batches: int) -> Place:
+    @property
+    def _steps(self) -> dict[str, int]:
+        return {"batch_size": self._turns.batch_size, "world": self._turns.world}
+
+    def _state(self, place: Place) -> dict[str, Any]:
+        return {**self._what, **self._steps, **asdict(place)}
+
+    def _after(self, place: Place, batches: int) -> Place:
         """``batches`` more on every rank."""
-        return Place(epoch, start + batches * self._turns.batch_size * self._turns.world)
+        done = place.taken * place.workers + batches
+        return Place(place.epoch, place.start + done * self._turns.batch_size * self._turns.world)
+
+
+def check_same(state: Mapping[str, Any], what: Mapping[str, Any]) -> None:
+    """Raise ResumeError where a state is one of something else than ``what``."""
+    for name, value in what.items():
+        if state.get(name) != value:
+            raise ResumeError(
+                f"The state is one with {name} {state.get(name)!r}, and here it is {value!r}: it does not "
+                "tell where this stream was."
+            )

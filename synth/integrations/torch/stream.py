@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any, cast
+from collections.abc import Generator
+from typing import Any
 
 from torch.utils.data import IterableDataset
 
 from synth.augment import Pipeline
-from synth.errors import ResumeError, UsageError
-from synth.integrations.augmenter import Augmenter, Item, collate
+from synth.errors import UsageError
+from synth.integrations.augmenter import Augmenter, collate
 from synth.integrations.order import order_of
 from synth.integrations.originals import Classes, Data, Ids, Reader, classes_of, originals_of
-from synth.integrations.targets import Original
-from synth.integrations.torch.epoch import Epoch
+from synth.integrations.torch.iterable import AugmentedIterable, Collate
 from synth.integrations.torch.keyed import KeyedStream
-from synth.integrations.turns import Turns, check_whole, find_rank
+from synth.integrations.turns import Turns, find_rank
 from synth.randomness import check_seed
-
-Collate = Callable[[Sequence[Item]], Any]
 
 
 class AugmentedStream(KeyedStream):
@@ -28,7 +24,7 @@ class AugmentedStream(KeyedStream):
     def __init__(
         self, augmenter: Augmenter, turns: Turns, *, shuffle: bool, seed: int, collate: Collate
     ) -> None:
-        super().__init__(turns, {"seed": check_seed(seed), "shuffle": shuffle})
+        super().__init__(turns, {"seed": check_seed(seed), "shuffle": shuffle, **augmenter.what})
         self._augmenter, self._collate = augmenter, collate
         self._shuffle, self._seed = shuffle, seed
 
@@ -37,86 +33,6 @@ class AugmentedStream(KeyedStream):
         for first, end in spans:
             positions = range(first, end) if order is None else order[first:end].tolist()
             yield self._collate(self._augmenter.at(positions, epoch))
-
-
-class AugmentedIterable(IterableDataset[Any]):
-    """What an iterable data set gives, augmented, in its order; see ``as_stream``.
-
-    Whether workers and ranks share its items is the data set's own affair, as it is without augmentation.
-    """
-
-    def __init__(
-        self,
-        dataset: IterableDataset[Any],
-        augmenter: Augmenter,
-        reader: Reader,
-        batch_size: int,
-        collate: Collate,
-    ) -> None:
-        self._dataset, self._augmenter, self._reader = dataset, augmenter, reader
-        self._batch_size = check_whole("batch_size", batch_size, 1)
-        self._collate = collate
-        self._epoch = Epoch()
-        self._taken = 0
-        self._inner: Any = None
-        self._loaded: Mapping[str, Any] | None = None
-
-    def set_epoch(self, epoch: int) -> None:
-        """What the next pass is; the data set is told too, if it can be."""
-        self._epoch.set(epoch)
-        if hasattr(self._dataset, "set_epoch"):
-            self._dataset.set_epoch(epoch)
-
-    def __iter__(self) -> Iterator[Any]:
-        state, self._loaded = self._loaded, None
-        self._taken, self._inner, skip = 0, None, 0
-        if state is not None:
-            self._taken, self._inner = state["taken"], state["inner"]
-            if self._inner is None:
-                skip = self._taken * self._batch_size
-            else:
-                cast(Any, self._dataset).load_state_dict(self._inner)
-        return self._given(islice(iter(self._dataset), skip, None), self._epoch.get(), skip)
-
-    def _given(self, items: Iterator[Any], epoch: int, position: int) -> Iterator[Any]:
-        while chunk := list(islice(items, self._batch_size)):
-            originals = [self._reader.read(item, position + at) for at, item in enumerate(chunk)]
-            position += len(chunk)
-            self._taken += 1
-            if hasattr(self._dataset, "state_dict"):
-                self._inner = self._dataset.state_dict()
-            yield self._collate(self._augmenter.of(originals, epoch))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where this process is; the data set's own state is in it, if it has one."""
-        if self._loaded is not None:
-            return dict(self._loaded)
-        return {"epoch": self._epoch.get(), "taken": self._taken, "inner": self._inner}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on there with the next pass; a data set without a state is read again up to there.
-
-        Raises ResumeError for what is no such state.
-        """
-        if not {"epoch", "taken", "inner"} <= set(state):
-            raise ResumeError("The state has no 'epoch', 'taken' and 'inner': it is none of this stream.")
-        self.set_epoch(state["epoch"])
-        self._loaded = {**state, "taken": check_whole("taken", state["taken"], 0)}
-
-
-class _Nothing:
-    """In place of positions, where there are none."""
-
-    ids: Sequence[str] = ()
-
-    def __init__(self, classes: tuple[str, ...] | None) -> None:
-        self.classes = classes
-
-    def __len__(self) -> int:
-        return 0
-
-    def __getitem__(self, position: int) -> Original:
-        raise IndexError(position)
 
 
 def as_stream(
@@ -156,21 +72,23 @@ def as_stream(
     Raises UsageError for arguments that do not fit.
     """
     if isinstance(data, IterableDataset):
-        if pipeline.specification.batch:
-            raise UsageError(
-                "The pipeline mixes samples, and an iterable data set has no positions to take partners "
-                "from: "
-                "give a map-style one, or leave out 'batch'."
-            )
         if not callable(ids) and ids != "content":
             raise UsageError(
                 "Items of an iterable data set have no positions: ids are 'content' or a function."
             )
-        names = classes_of(data, classes)
-        reader = Reader(type(data).__name__, ids, names)
-        return AugmentedIterable(
-            data, Augmenter(_Nothing(names), pipeline, channels), reader, batch_size, collate
-        )
+        _refuse_unused(seed=(seed, 0), rank=(rank, None), world=(world, None), drop_last=(drop_last, False))
+        reader = Reader(type(data).__name__, ids, classes_of(data, classes))
+        return AugmentedIterable(data, pipeline, channels, reader, batch_size, collate)
     augmenter = Augmenter(originals_of(data, ids, classes), pipeline, channels)
     turns = Turns(len(augmenter.originals), batch_size, *find_rank(rank, world), drop_last)
     return AugmentedStream(augmenter, turns, shuffle=shuffle, seed=seed, collate=collate)
+
+
+def _refuse_unused(**given: tuple[object, object]) -> None:
+    """``given``: values, each with what it is where nobody gave one."""
+    for name, (value, usual) in given.items():
+        if value != usual:
+            raise UsageError(
+                f"{name}={value!r} does nothing for an iterable data set, which keeps its own order and "
+                "shares its items out by itself: leave it out, or give a map-style data set."
+            )

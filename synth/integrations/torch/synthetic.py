@@ -100,11 +100,22 @@ class SynthStream(KeyedStream):
         self._real = len(originals)
         self._made = round(self._real * share / (1 - share))
         turns = Turns(self._real + self._made, batch_size, *find_rank(rank, world), drop_last)
+        self._parameters = dict(parameters or {})
         super().__init__(
-            turns, {"seed": check_seed(seed), "model": card.digest, "synthetic": self._made, "fresh": fresh}
+            turns,
+            {
+                "seed": check_seed(seed),
+                "model": card.digest,
+                "synthetic": self._made,
+                "fresh": fresh,
+                "labels": labels if isinstance(labels, str) else list(labels),
+                "names": None if names is None else dict(names),
+                "parameters": {name: _plain(value) for name, value in self._parameters.items()},
+                "mode": mode,
+                **self._augmenter.what,
+            },
         )
         self._seed, self._mode, self._fresh = seed, mode, fresh
-        self._parameters = dict(parameters or {})
         self._depth = check_whole("depth", depth, 1)
         self._mark = mark
 
@@ -177,3 +188,8 @@ class SynthStream(KeyedStream):
                 "The real images have labels and it is not known of which classes: give 'classes'."
             )
         return original
+
+
+def _plain(value: float | str) -> float | str:
+    """Numbers of numpy and the like as those of JSON."""
+    return value if isinstance(value, (str, int)) else float(value)

@@ -114,6 +114,7 @@ def test_samples_that_cannot_be_attacked_are_refused(store, whole, change, messa
         ({"model": "toys"}, "toys@1 is of the family vae and tells no classes"),
         ({"model": "nobody"}, "There is no model 'nobody'"),
         ({"eps": -0.1}, "eps"),
+        ({"eps": [0, 0.003]}, "radius of 0.003 changes no image"),
         ({"norm": "l1"}, "norm = 'l1'"),
         ({"steps": 0}, "steps = 0"),
         ({"step_size": 0}, "step_size = 0"),

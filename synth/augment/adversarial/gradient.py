@@ -46,6 +46,8 @@ def fgsm(
     Raises ConfigError for a step of no size, and UsageError for labels or keys of another number.
     """
     _check(pixels, labels, keys, loss, step_size, steps=1, restarts=1)
+    if not len(pixels):
+        return pixels.clone()
     step = (1.0 if keys is None else 1.25) * threat.radius(pixels) if step_size is None else step_size
     with at_rest(network):
         return _climb(network, pixels.clone(), labels.clone(), threat, 1, step, keys, 0, loss)
@@ -62,6 +64,7 @@ def pgd(
     restarts: int = 1,
     keys: Tensor | None = None,
     loss: Loss = "cross_entropy",
+    originals: Tensor | None = None,
 ) -> Tensor:
     """Projected gradient ascent of the loss (Madry et al., arXiv 1706.06083), each step as in ``fgsm``.
 
@@ -72,6 +75,8 @@ def pgd(
             the one with the greatest loss, is taken.
         loss: ``cross_entropy``, or ``margin`` of the best wrong class over the right one, whose gradient
             stays where a network is certain (Carlini and Wagner, arXiv 1608.04644).
+        originals: uint8 [N, C, H, W], where ``ThreatModel.images`` is to make images near these: of restarts,
+            the one is taken whose image fools, which its pixels may do and their rounding not.
 
     Returns:
         float32 [N, C, H, W] within the ball.
@@ -80,6 +85,8 @@ def pgd(
     labels or keys of another number.
     """
     _check(pixels, labels, keys, loss, step_size, steps, restarts)
+    if not len(pixels):
+        return pixels.clone()
     step = 2.5 * threat.radius(pixels) / steps if step_size is None else step_size
     with at_rest(network):
         # What was made within inference mode takes no part in gradients.
@@ -87,10 +94,15 @@ def pgd(
         best = _climb(network, origin, labels, threat, steps, step, keys, 0, loss)
         if restarts == 1:
             return best
-        merit = _merit(network, best, labels, threat, loss)
+
+        def merit_of(place: Tensor) -> Tensor:
+            shown = place if originals is None else threat.images(place, originals).to(place.dtype) / 255
+            return _merit(network, shown, labels, threat, loss)
+
+        merit = merit_of(best)
         for number in range(1, restarts):
             found = _climb(network, origin, labels, threat, steps, step, keys, number, loss)
-            other = _merit(network, found, labels, threat, loss)
+            other = merit_of(found)
             better = other > merit
             best = torch.where(better.reshape(-1, 1, 1, 1), found, best)
             merit = torch.where(better, other, merit)

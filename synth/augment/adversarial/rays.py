@@ -45,8 +45,8 @@ class Rays:
 
     def images(self, originals: Tensor, threat: ThreatModel) -> Tensor:
         """uint8 in the ball: where the class changes, or failing that as far as the ball reaches."""
-        # Whole levels, so that what fools is not undone by rounding.
-        levels = (self.amplitudes * 255).ceil().minimum(255 * reach(threat, originals)).round()
+        # Whole levels, so that what fools is not undone by rounding; in l2 the ball may end between two.
+        levels = (self.amplitudes * 255).ceil().minimum(_levels(threat, originals))
         return threat.images((originals + levels.reshape(-1, 1, 1, 1) * self.directions) / 255, originals)
 
 
@@ -92,7 +92,7 @@ def ray_search(
     """
     if queries < 1:
         raise ConfigError(f"An attack by decisions asks 1 query or more of each image, not {queries}.")
-    shape, count = images.shape, images[0].numel()
+    shape, count = images.shape, math.prod(images.shape[1:])
     device, classes = images.device, hardest(labels).to(images.device)
     with at_rest(network), torch.no_grad():
         pixels = threat.pixels(images).flatten(1)
@@ -126,10 +126,15 @@ def _signs(keys: Tensor | None, rows: int, count: int) -> Tensor:
 
 def reach(threat: ThreatModel, images: Tensor) -> Tensor:
     """float32 [N], whole levels over 255: by how much all values of an image may change at once."""
+    return (_levels(threat, images) + 1e-6).floor().div(255).float()
+
+
+def _levels(threat: ThreatModel, images: Tensor) -> Tensor:
+    """float64 [N]: the same, in levels and parts of such."""
     radius = threat.radius(images).double().reshape(-1) * 255
     if threat.norm == "l2":
-        radius = radius / math.sqrt(images[0].numel())
-    return ((radius + 1e-6).floor().clamp(max=255) / 255).float().expand(len(images))
+        radius = radius / math.sqrt(math.prod(images.shape[1:]))
+    return radius.clamp(max=255).expand(len(images))
 
 
 def _search(fools: _Fools, signs: Tensor, known: Tensor, enough: Tensor, queries: int) -> None:

@@ -24,6 +24,20 @@ _SLACK = 1e-6
 _TINY = 1e-12
 
 
+def check_radius(eps: float) -> None:
+    """Raise ConfigError for a radius, of pixels of 0 to 1, within which there is no other uint8 image."""
+    if 255 * eps + _SLACK < 1.0:
+        raise ConfigError(
+            f"A radius of {eps:g} changes no image: values of uint8 are 1/255 = {1 / 255:.6f} apart, of "
+            "pixels of 0 to 1. Give a greater one."
+        )
+
+
+def effective_radius(eps: float, norm: Norm) -> float:
+    """What uint8 images use of a radius: for linf, whole levels of 1/255."""
+    return math.floor(255 * eps + _SLACK) / 255 if norm == "linf" else eps
+
+
 @dataclass(frozen=True, eq=False)
 class ThreatModel:
     """The ball around an image that an adversary may go to, within bounds.
@@ -100,7 +114,7 @@ class ThreatModel:
         Args:
             keys: int64 [N], see ``attack_keys``: each image's draw follows from its key and ``number``.
         """
-        count, at = origin[0].numel(), torch.full_like(keys, number)
+        count, at = math.prod(origin.shape[1:]), torch.full_like(keys, number)
         if self.norm == "linf":
             change = 2.0 * uniforms(keys, at, _START, count) - 1.0
         else:
@@ -113,7 +127,9 @@ class ThreatModel:
     def images(self, pixels: Tensor, originals: Tensor) -> Tensor:
         """uint8 images near ``pixels`` that lie in the ball around uint8 ``originals`` and in the bounds.
 
-        Each value is rounded; what would leave the ball by that is rounded towards the original.
+        Each value is rounded; what would leave the ball by that is rounded towards the original. In l2, what
+        that leaves of the ball goes to values that were rounded towards the original, so that an attack
+        of less than half a level in each of many values is not lost.
         """
         origin = originals.double()
         change = pixels.double() * 255 - origin
@@ -147,7 +163,7 @@ def _in_sphere(change: Tensor, radius: Tensor) -> Tensor:
     """Whole numbers near ``change``, float64 [N, D], of the norm ``radius`` [N, 1] at most.
 
     Those that rounding took furthest from 0 are cut instead, as few as there must be. All cut, the norm
-    is no greater than that of ``change``.
+    is no greater than that of ``change``. Then those that lost most are rounded away from 0, as many as fit.
     """
     size = change.square().sum(1, keepdim=True).sqrt()
     change = change * (radius / size.clamp(min=_TINY)).clamp(max=1.0)
@@ -158,4 +174,11 @@ def _in_sphere(change: Tensor, radius: Tensor) -> Tensor:
     order = moved.argsort(dim=1, descending=True, stable=True)
     sorted_savings = saved.gather(1, order)
     needed = sorted_savings.cumsum(1) - sorted_savings < excess
-    return torch.where(torch.zeros_like(needed).scatter(1, order, needed), cut, near)
+    kept = torch.where(torch.zeros_like(needed).scatter(1, order, needed), cut, near)
+    away = change.sign() * change.abs().ceil()
+    cost = away.square() - kept.square()
+    order = torch.where(cost > 0, (change - kept).abs(), -1.0).argsort(dim=1, descending=True, stable=True)
+    costs = cost.gather(1, order)
+    free = radius.square() - kept.square().sum(1, keepdim=True)
+    spent = (costs.cumsum(1) <= free) & (costs > 0)
+    return torch.where(torch.zeros_like(spent).scatter(1, order, spent), away, kept)

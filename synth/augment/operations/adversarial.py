@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synth.artifacts import Artifact
-from synth.augment.adversarial import ThreatModel, fgsm, pgd, rays
+from synth.augment.adversarial import ThreatModel, check_radius, fgsm, pgd, rays
 from synth.augment.distributions import Distribution, Within
 from synth.augment.keys import noise_key
 from synth.augment.models import ModelOperation
@@ -37,6 +37,14 @@ class _Attack(ModelOperation, SampleOperation):
         "linf",
         description="Of the radius: the greatest change of a value, or the root of the sum of squares.",
     )
+
+    @model_validator(mode="after")
+    def _radius(self) -> Self:
+        try:
+            check_radius(self.eps.ends[1])
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return self
 
     def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
         return {**found, "key": noise_key(words)}
@@ -130,6 +138,7 @@ class Pgd(_Attack):
             restarts=self.restarts,
             keys=keys if self.random_start else None,
             loss=self.loss,
+            originals=images,
         )
         return threat.images(found, images)
 

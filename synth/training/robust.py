@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from synth.artifacts import Metric
-from synth.augment.adversarial import ThreatModel, attack_keys, fgsm, pgd
+from synth.augment.adversarial import ThreatModel, attack_keys, check_radius, fgsm, pgd
 from synth.data import ImageSet
 from synth.evaluation.metrics.intervals import wilson
 from synth.randomness import stream_id, uniforms
@@ -60,6 +60,8 @@ class AdversarialRecipe(Recipe):
             for name in _ONLY_ADVERSARIAL:
                 if getattr(self, name) != fields[name].default:
                     raise ValueError(f"{name} is of adversarial training: set adversarial=fgsm or pgd too")
+        else:
+            check_radius(self.eps)
         if self.adversarial == "fgsm" and self.steps != type(self).model_fields["steps"].default:
             raise ValueError("fgsm has one step: set adversarial=pgd, or leave out steps")
         return self
@@ -89,6 +91,8 @@ def attacked(
     threat = ThreatModel(risen * recipe.eps, norm=recipe.eps_norm)
     chosen = uniforms(recipe.seed, position, _CHOSEN, 1)[:, 0] < recipe.adversarial_share
     rows = torch.nonzero(chosen)[:, 0]
+    if not len(rows):
+        return images
     at, keys = rows.to(images.device), attack_keys(recipe.seed, position[rows])
     pixels, wanted = (images[at] + 1) / 2, labels[at]
     step = None if recipe.step_size is None else risen * recipe.step_size
@@ -117,15 +121,18 @@ def attacked_images(
 def robust_accuracy(
     network: nn.Module, images: ImageSet, recipe: AdversarialRecipe, device: torch.device
 ) -> Metric:
-    """Share of labelled images that stay right under PGD of 20 steps in the recipe's ball, in float32."""
+    """Share of labelled images that are right as they are and stay so under PGD of 20 steps in the recipe's
+    ball, in float32."""
     threat = ThreatModel(recipe.eps, norm=recipe.eps_norm)
     right = 0
     for part, labels, position in _chunks(images, device):
         keys = attack_keys(recipe.seed, position)
         found = pgd(network, threat.pixels(part), labels, threat, steps=_STEPS_TO_MEASURE, keys=keys)
+        stays = torch.ones_like(labels, dtype=torch.bool)
         with torch.no_grad():
-            told = network(threat.inputs(threat.pixels(threat.images(found, part)))).argmax(1)
-        right += int((told == labels).sum())
+            for shown in (part, threat.images(found, part)):
+                stays &= network(threat.inputs(threat.pixels(shown))).argmax(1) == labels
+        right += int(stays.sum())
     low, high = wilson(right, len(images))
     how = (
         f"of {plural(len(images), 'image')} ({low:.4f} to {high:.4f}), under PGD of {_STEPS_TO_MEASURE} "

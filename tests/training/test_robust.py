@@ -64,6 +64,7 @@ def test_the_share_is_attacked_within_the_radius_that_has_risen_so_far():
     assert abs(radius(0.5, adversarial="fgsm").max() - 0.1) < 1e-6
     half = radius(1.0, adversarial_share=0.5) > 0
     assert 70 < half.sum() < 130
+    assert radius(1.0, adversarial_share=1e-9).eq(0).all()
     assert network.training
 
 
@@ -99,6 +100,7 @@ def test_attacks_are_of_the_trainings_precision_but_never_of_float16(precision, 
         ({"adversarial": "fgsm", "steps": 3}, "fgsm has one step"),
         ({"adversarial": "newton"}, "adversarial = 'newton'"),
         ({"eps": 0}, "eps = 0"),
+        ({"eps": 0.003}, "radius of 0.003 changes no image"),
         ({"adversarial_share": 1.5}, "adversarial_share = 1.5"),
     ],
 )

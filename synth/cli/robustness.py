@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,7 +27,9 @@ def robustness(
     ],
     eps: Annotated[
         str,
-        typer.Option("--eps", help="Radii of attacks, in pixels of 0 to 1, separated by commas."),
+        typer.Option(
+            "--eps", help="Radii of attacks, in pixels of 0 to 1, separated by commas: 0.1, or 8/255."
+        ),
     ] = "0.01,0.03,0.1,0.3",
     norm: Annotated[str, typer.Option("--norm", help="Of the radii: linf or l2.")] = "linf",
     steps: Annotated[int, typer.Option("--steps", help="Of PGD.")] = 40,
@@ -108,20 +111,26 @@ def robustness(
 
 
 def _radii(text: str) -> tuple[float, ...]:
+    from synth.evaluation.robustness.radius import radius_of
+
     try:
-        return tuple(sorted({float(one) for one in text.split(",")}))
-    except ValueError:
-        raise ConfigError(
-            f"Cannot read --eps {text!r}; write numbers separated by commas, as in 0.1,0.3."
-        ) from None
+        return tuple(sorted({radius_of(one) for one in text.split(",")}))
+    except ConfigError as error:
+        raise ConfigError(f"--eps: {error}") from None
 
 
 def _limits(texts: list[str], radii: tuple[float, ...]) -> dict[str, float]:
+    from synth.evaluation.robustness.radius import radius_of, radius_text
+
     known = ["clean", "checks"]
-    known += [f"{attack}@{eps:g}" for eps in radii for attack in ("fgsm", "pgd", "rays", "worst")]
+    known += [f"{attack}@{radius_text(eps)}" for eps in radii for attack in ("fgsm", "pgd", "rays", "worst")]
     limits = {}
     for text in texts:
         name, equals, number = (part.strip() for part in text.partition("="))
+        attack, at, radius = name.partition("@")
+        if at:
+            with suppress(ConfigError):  # then it is told below which there are
+                name = f"{attack}@{radius_text(radius_of(radius))}"
         if name not in known:
             raise ConfigError(
                 f"--fail-under: there is no figure {name!r}{closest(name, known)}. "
@@ -141,7 +150,9 @@ def _print(report: Robustness) -> None:
     rows = [("clean", f"{report.clean.value:.3f}", f"{report.clean.low:.3f} to {report.clean.high:.3f}")]
     for one in report.attacks:
         figure = one.accuracy
-        rows.append((one.name, f"{figure.value:.3f}", f"{figure.low:.3f} to {figure.high:.3f}"))
+        rows.append(
+            (f"{one.attack}@{one.radius}", f"{figure.value:.3f}", f"{figure.low:.3f} to {figure.high:.3f}")
+        )
     print_table(("ATTACK", "ACCURACY", "95 % INTERVAL"), rows)
     typer.echo()
     for check in report.checks:

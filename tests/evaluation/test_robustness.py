@@ -83,11 +83,12 @@ def test_accuracies_of_a_plane_are_those_of_its_closed_form(judge):
     assert found["clean"] == 1.0
     for eps, value in zip(radii, expected, strict=True):
         assert 0.1 < value < 0.99
-        assert found[f"fgsm@{eps:g}"] == found[f"pgd@{eps:g}"] == found[f"worst@{eps:g}"] == value
-        assert value <= found[f"rays@{eps:g}"] <= value + 0.03
+        at = f"{round(eps * 255)}/255"
+        assert found[f"fgsm@{at}"] == found[f"pgd@{at}"] == found[f"worst@{at}"] == value
+        assert value <= found[f"rays@{at}"] <= value + 0.03
     assert all(check.passed for check in report.checks), report.checks
     assert found["checks"] == 1.0
-    by_class = [one.per_class for one in report.attacks if one.name == f"worst@{radii[0]:g}"]
+    by_class = [one.per_class for one in report.attacks if one.name == "worst@2/255"]
     assert set(by_class[0]) == {"kind0", "kind1"}
     assert report == Robustness.model_validate_json(report.model_dump_json())
 
@@ -112,7 +113,9 @@ def test_masked_gradients_are_seen(judge):
 def test_l2_reports_hold_too_and_images_need_known_classes(judge):
     plane = Plane()
     opinions, images = replace(judge, network=plane), pictures(plane, 50)
-    report = measure_robustness(opinions, images, Adversary((0.3,), norm="l2", steps=8, queries=50))
+    report = measure_robustness(opinions, images, Adversary((0.01, 0.3), norm="l2", steps=8, queries=50))
+    # 2.55 levels of length, and 0.3 in each of 64 values if it were not for rounding
+    assert report.figures()["pgd@0.01"] < 1.0
     assert report.figures()["pgd@0.3"] < 0.9
     assert all(check.passed for check in report.checks), report.checks
     with pytest.raises(LabelError, match="classes that judge@1 does not know: cat"):
@@ -122,7 +125,14 @@ def test_l2_reports_hold_too_and_images_need_known_classes(judge):
 
 
 @pytest.mark.parametrize(
-    "values", [{"eps": ()}, {"eps": (0.0,)}, {"eps": (0.1,), "norm": "l1"}, {"eps": (0.1,), "steps": 0}]
+    "values",
+    [
+        {"eps": ()},
+        {"eps": (0.0,)},
+        {"eps": (0.1, 0.0039)},
+        {"eps": (0.1,), "norm": "l1"},
+        {"eps": (0.1,), "steps": 0},
+    ],
 )
 def test_adversaries_that_try_nothing_are_refused(values):
     with pytest.raises(ConfigError):
@@ -132,8 +142,19 @@ def test_adversaries_that_try_nothing_are_refused(values):
 def test_the_command_reports_and_fails_under_a_limit(store, tiny, tmp_path, capsys):
     data, out = unseen(tiny, tmp_path), tmp_path / "report"
     words = ["robustness", "judge", "--data", str(data), "--store", str(store.root), "--device", "cpu"]
-    words += ["--eps", "0.05,0.3", "--steps", "4", "--queries", "20", "--count", "40", "--out", str(out)]
-    assert main([*words, "--json", "--fail-under", "clean=0.8"]) == 0
+    words += [
+        "--eps",
+        "13/255,0.0514,0.3",
+        "--steps",
+        "4",
+        "--queries",
+        "20",
+        "--count",
+        "40",
+        "--out",
+        str(out),
+    ]
+    assert main([*words, "--json", "--fail-under", "clean=0.8", "--fail-under", f"pgd@{13 / 255}=0"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told == json.loads((out / "robustness.json").read_text())
     assert told["count"] == 40
@@ -143,14 +164,16 @@ def test_the_command_reports_and_fails_under_a_limit(store, tiny, tmp_path, caps
     assert main([*words, "--overwrite", "--fail-under", "worst@0.3=0.99"]) == 1
     captured = capsys.readouterr()
     assert "failed: worst@0.3 is " in captured.err
-    assert "pgd@0.05" in captured.out
+    assert "pgd@13/255 " in captured.out
+    assert "pgd@0.0514 (13/255 in whole levels)" in captured.out
     assert "+ more steps leave no more" in captured.out
 
 
 @pytest.mark.parametrize(
     ("more", "code", "message"),
     [
-        (["--eps", "a"], 2, "Cannot read --eps 'a'"),
+        (["--eps", "a/2"], 2, "--eps: Cannot read the radius 'a/2'"),
+        (["--eps", "0.003"], 2, "0.003 changes no image"),
         (["--eps", "-1"], 2, "Radii are positive"),
         (["--norm", "l1"], 2, "no norm 'l1'"),
         (["--fail-under", "pdg@0.1=0.5"], 2, "no figure 'pdg@0.1' (did you mean 'pgd@0.1'?)"),

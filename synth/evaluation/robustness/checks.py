@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from synth.evaluation.robustness.model import Check
+from synth.evaluation.robustness.radius import radius_text
 
 _SLACK = 0.01
 """Share of the images by which attacks that draw at random may come out of order."""
@@ -47,7 +48,9 @@ def _of_radii(found: Evidence) -> Iterator[Check]:
     )
     pgd = [found.accuracies["pgd", eps] for eps in found.radii]
     rises = max((after - before for before, after in pairwise(pgd)), default=0.0)
-    told = ", ".join(f"{value:.3f} at {eps:g}" for eps, value in zip(found.radii, pgd, strict=True))
+    told = ", ".join(
+        f"{value:.3f} at {radius_text(eps)}" for eps, value in zip(found.radii, pgd, strict=True)
+    )
     yield Check(name="a larger radius leaves no more", passed=rises <= _SLACK, about=f"PGD leaves {told}")
 
 
@@ -55,7 +58,7 @@ def _of_attacks(found: Evidence) -> Iterator[Check]:
     largest = found.radii[-1]
     fgsm, pgd, rays = (found.accuracies[name, largest] for name in ("fgsm", "pgd", "rays"))
     fewer, weaker = found.fewer_steps
-    at = f"at {largest:g}"
+    at = f"at {radius_text(largest)}"
     yield Check(
         name="many steps leave no more than one",
         passed=pgd <= fgsm + _SLACK,

@@ -10,7 +10,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from synth.augment.adversarial import ThreatModel, attack_keys, fgsm, pgd, ray_search, reach
+from synth.augment.adversarial import (
+    ThreatModel,
+    attack_keys,
+    check_radius,
+    effective_radius,
+    fgsm,
+    pgd,
+    ray_search,
+    reach,
+)
 from synth.augment.keys import sample_words
 from synth.data import ImageSet
 from synth.errors import ConfigError, SourceError
@@ -18,6 +27,7 @@ from synth.evaluation.classifiers import Opinions
 from synth.evaluation.metrics.intervals import share
 from synth.evaluation.robustness.checks import Evidence, make_checks
 from synth.evaluation.robustness.model import AttackName, Robustness, UnderAttack
+from synth.evaluation.robustness.radius import radius_text
 from synth.randomness import check_seed
 
 ATTACKS: tuple[AttackName, ...] = ("fgsm", "pgd", "rays")
@@ -31,7 +41,7 @@ class Adversary:
     """How hard the attacks try.
 
     Attributes:
-        eps: radii in pixels of 0 to 1, each above 0.
+        eps: radii in pixels of 0 to 1, each from 1/255, the least change of a uint8 image.
         norm: of the radii.
         steps, restarts: of PGD, of the step size 2.5 eps / steps.
         queries: of RayS for each image.
@@ -51,6 +61,7 @@ class Adversary:
         if not self.eps or not all(0 < one < math.inf for one in self.eps):
             raise ConfigError(f"Radii are positive, in pixels of 0 to 1, and at least one, not {self.eps}.")
         ThreatModel(max(self.eps), norm=self.norm)
+        check_radius(min(self.eps))
         if min(self.steps, self.restarts, self.queries) < 1:
             raise ConfigError("Steps, restarts and queries of attacks are whole numbers from 1.")
         check_seed(self.seed)
@@ -162,7 +173,10 @@ class _Siege:
 
     def result(self, name: AttackName, eps: float, right: Tensor) -> UnderAttack:
         accuracy = share(right, f"of {len(right):,} images")
-        return UnderAttack(attack=name, eps=eps, accuracy=accuracy, per_class=self.per_class(right))
+        effective = effective_radius(eps, self._adversary.norm)
+        return UnderAttack(
+            attack=name, eps=eps, effective_eps=effective, accuracy=accuracy, per_class=self.per_class(right)
+        )
 
     def per_class(self, right: Tensor) -> dict[str, float]:
         """The accuracy of each class that there are images of."""
@@ -176,7 +190,7 @@ class _Siege:
         self, what: str, eps: float, *, steps: int | None = None, margin: bool = False
     ) -> Tensor:
         """PGD; FGSM where ``steps`` is 0."""
-        self._tell(f"{what}, eps {eps:g}")
+        self._tell(f"{what}, eps {radius_text(eps)}")
         threat, adversary = ThreatModel(eps, norm=self._adversary.norm), self._adversary
         made = []
         for at in range(0, len(self._images), _CHUNK):
@@ -195,6 +209,7 @@ class _Siege:
                     restarts=adversary.restarts,
                     keys=self._keys[rows],
                     loss="margin" if margin else "cross_entropy",
+                    originals=part,
                 )
             made.append(threat.images(found, part).cpu())
         return self.right(torch.cat(made))

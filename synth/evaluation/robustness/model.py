@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from synth.evaluation.figures import Estimate
+from synth.evaluation.robustness.radius import radius_text
 
 SCHEMA = 1
 AttackName = Literal["fgsm", "pgd", "rays", "worst"]
@@ -20,13 +21,23 @@ class UnderAttack(BaseModel):
     attack: AttackName
     eps: float
     """Radius in pixels of 0 to 1."""
+    effective_eps: float
+    """What uint8 images use of it: for linf, whole levels of 1/255."""
     accuracy: Estimate
     per_class: dict[str, float]
 
     @property
     def name(self) -> str:
-        """As limits write it: ``pgd@0.3``."""
-        return f"{self.attack}@{self.eps:g}"
+        """As limits write it: ``pgd@0.3``, ``pgd@8/255``."""
+        return f"{self.attack}@{radius_text(self.eps)}"
+
+    @property
+    def radius(self) -> str:
+        """For people: what is used of it besides, where that is less."""
+        text = radius_text(self.eps)
+        if self.effective_eps == self.eps:
+            return text
+        return f"{text} ({radius_text(self.effective_eps)} in whole levels)"
 
 
 class Check(BaseModel):

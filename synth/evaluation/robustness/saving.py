@@ -8,6 +8,7 @@ from pathlib import Path
 from synth.artifacts.files import make_folder, publish_folder, replace_file, storage_errors
 from synth.errors import OutputExistsError
 from synth.evaluation.robustness.model import Robustness
+from synth.evaluation.robustness.radius import radius_text
 
 JSON, MARKDOWN = "robustness.json", "robustness.md"
 
@@ -90,13 +91,14 @@ def _accuracies(report: Robustness) -> list[str]:
             for one in report.attacks
             if one.eps == eps
         }
-        rows.append(f"| {eps:g} | {cells['fgsm']} | {cells['pgd']} | {cells['rays']} | {cells['worst']} |")
+        radius = next(one.radius for one in report.attacks if one.eps == eps)
+        rows.append(f"| {radius} | {cells['fgsm']} | {cells['pgd']} | {cells['rays']} | {cells['worst']} |")
     return rows
 
 
 def _classes(report: Robustness) -> list[str]:
     worst = [one for one in report.attacks if one.attack == "worst"]
-    rows = ["| class | clean | " + " | ".join(f"all attacks, {one.eps:g}" for one in worst) + " |"]
+    rows = ["| class | clean | " + " | ".join(f"all attacks, {radius_text(one.eps)}" for one in worst) + " |"]
     rows.append("| --- | --- |" + " --- |" * len(worst))
     for name, value in report.clean_per_class.items():
         cells = " | ".join(f"{one.per_class[name]:.3f}" for one in worst)

@@ -57,25 +57,41 @@ def annotations_of(made: Samples, row: int, original: Sample, record: ImageRecor
     """What is known of the augmented sample of a row, the copy of this number of an original."""
     mask = None if made.masks is None else made.masks[row].numpy()
     if made.boxes is None or original.objects is None:
-        return Annotated(record, copy, made.size, None, np.zeros(0), np.zeros(0, dtype=bool), mask)
+        nothing = np.zeros(0, dtype=np.int64)
+        return Annotated(record, copy, made.size, None, nothing, np.zeros(0), nothing.astype(bool), mask)
     boxes = made.boxes.select(made.boxes.rows == row)
     assert boxes.labels is not None
     assert boxes.objects is not None
+    points = made.points
+    if points is not None:
+        points = points.select((points.rows == row) & (points.visibility > 0))
     objects = Objects(
         boxes.corners.numpy(),
         boxes.labels.numpy(),
         boxes.objects.numpy(),
         None if boxes.masks is None else boxes.masks.numpy(),
-        None if made.points is None else _keypoints(made.points, row),
+        None if points is None else _keypoints(points),
     )
     visible = np.ones(len(objects)) if boxes.visible is None else boxes.visible.numpy()
     same = _unchanged(objects, original.objects) & (made.size == (record.height, record.width))
-    return Annotated(record, copy, made.size, objects, visible, same, mask)
+    return Annotated(record, copy, made.size, objects, _owners(points, boxes), visible, same, mask)
 
 
-def _keypoints(points: Points, row: int) -> Keypoints:
-    """Those of a sample that are labelled."""
-    points = points.select((points.rows == row) & (points.visibility > 0))
+def _owners(points: Points | None, boxes: Boxes) -> np.ndarray:
+    """int64 [K]: the place among the boxes of a sample of that of each of its points."""
+    places = {one: place for place, one in enumerate(_copies(boxes))}
+    found = [] if points is None else [places[one] for one in _copies(points)]
+    return np.asarray(found, dtype=np.int64)
+
+
+def _copies(parts: Boxes | Points) -> list[tuple[int, int]]:
+    """The object of each, and which copy of it."""
+    assert parts.objects is not None
+    copies = torch.zeros_like(parts.objects) if parts.copies is None else parts.copies
+    return list(zip(parts.objects.tolist(), copies.tolist(), strict=True))
+
+
+def _keypoints(points: Points) -> Keypoints:
     columns = (points.objects, points.kinds, points.mirrors, points.seen)
     return Keypoints(points.places.numpy(), *(one.numpy() for one in columns if one is not None))
 

@@ -39,14 +39,14 @@ class BoxFilter:
     min_area: float = 0.0
     min_side: float = 0.0
 
-    def kept(self, boxes: Boxes) -> Boxes:
-        """Those that stay; one without any area never does."""
+    def kept(self, boxes: Boxes) -> Tensor:
+        """bool [M]: those that stay; one without any area never does."""
         sides = boxes.corners[:, 2:] - boxes.corners[:, :2]
         area, least = sides.clamp(min=0).prod(1), sides.amin(1)
         keep = (least > 0) & (least >= self.min_side) & (area >= self.min_area)
         if boxes.visible is not None:
             keep &= (boxes.visible > 0) & (boxes.visible >= self.min_visible)
-        return boxes if bool(keep.all()) else boxes.select(keep)
+        return keep
 
 
 def moved(

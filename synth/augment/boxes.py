@@ -23,6 +23,8 @@ class Boxes:
             are not known of any.
         objects: int64 [M], the number of each one in its data set, or None. It stays the same whatever
             becomes of the object, and whichever sample it is pasted into.
+        copies: int64 [M], tells apart those of one object that mixing brings into one sample; None where
+            nothing is mixed.
     """
 
     corners: Tensor
@@ -31,6 +33,7 @@ class Boxes:
     visible: Tensor | None = None
     masks: Tensor | None = None
     objects: Tensor | None = None
+    copies: Tensor | None = None
 
     def __len__(self) -> int:
         return int(self.corners.shape[0])
@@ -44,6 +47,7 @@ class Boxes:
             None if self.visible is None else self.visible[keep],
             None if self.masks is None else self.masks[keep],
             None if self.objects is None else self.objects[keep],
+            None if self.copies is None else self.copies[keep],
         )
 
     def of(self, rows: Tensor, count: int) -> Boxes:
@@ -65,6 +69,7 @@ class Boxes:
             torch.cat([torch.ones(len(part)) if part.visible is None else part.visible for part in parts]),
             _joined(_with_blank([part.masks for part in parts], [len(part) for part in parts])),
             _joined([part.objects for part in parts]),
+            _joined([part.copies for part in parts]),
         )
         return whole.select(torch.argsort(whole.rows, stable=True))
 
@@ -83,6 +88,7 @@ class Points:
             left eye is a right one there); or None.
         seen: int64 [K], 0 for those that are not labelled, 1 for those that are hidden and 2 for those to be
             seen; None: all are to be seen.
+        copies: int64 [K], which of its object's copies each one belongs to, as in ``Boxes``; or None.
     """
 
     places: Tensor
@@ -91,6 +97,7 @@ class Points:
     kinds: Tensor | None = None
     mirrors: Tensor | None = None
     seen: Tensor | None = None
+    copies: Tensor | None = None
 
     def __len__(self) -> int:
         return int(self.places.shape[0])
@@ -122,8 +129,8 @@ class Points:
 
     @property
     def about(self) -> tuple[Tensor | None, ...]:
-        """What is known of each besides its place: objects, kinds, mirrors, seen."""
-        return self.objects, self.kinds, self.mirrors, self.seen
+        """What is known of each besides its place: objects, kinds, mirrors, seen, copies."""
+        return self.objects, self.kinds, self.mirrors, self.seen, self.copies
 
     def of(self, rows: Tensor, count: int) -> Points:
         """Those of these samples of ``count``, int64 [n], whose places there become their rows."""
@@ -140,6 +147,22 @@ class Points:
             *(_joined(columns) for columns in zip(*(part.about for part in parts), strict=True)),
         )
         return whole.select(torch.argsort(whole.rows, stable=True))
+
+
+def belonging(points: Points, boxes: Boxes) -> Tensor:
+    """bool [K]: which points are of one of these objects, of which both know the numbers."""
+    count = len(points)
+    if not count or not len(boxes):
+        return torch.zeros(count, dtype=torch.bool)
+    assert points.objects is not None
+    assert boxes.objects is not None
+    _, numbers = torch.unique(torch.cat([points.objects, boxes.objects]), return_inverse=True)
+    copies = torch.cat(
+        [torch.zeros_like(one.rows) if one.copies is None else one.copies for one in (points, boxes)]
+    )
+    keys = torch.cat([points.rows, boxes.rows]) * (1 + copies.max()) + copies
+    keys = keys * (1 + numbers.max()) + numbers
+    return torch.isin(keys[:count], keys[count:])
 
 
 def _joined(columns: Sequence[Tensor | None]) -> Tensor | None:

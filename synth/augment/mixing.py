@@ -125,7 +125,7 @@ def mix_of(
 
 
 def mixed(samples: Samples, one: Mix, others: Sequence[Samples]) -> Samples:
-    """``samples``, soft already, after one operation with its partners, k times n.
+    """``samples`` after one operation with its partners, k times n, all of them ``mixable``.
 
     Raises SourceError for partners of another shape, or that do not have what the samples have.
     """
@@ -137,7 +137,7 @@ def mixed(samples: Samples, one: Mix, others: Sequence[Samples]) -> Samples:
             raise SourceError(
                 f"Either all samples that are mixed have {lacking}, their partners too, or none has."
             )
-    samples, *others = _of_one_type([samples, *others])
+    samples, *others = _of_one_type(_told_apart([samples, *others]))
     if len(one.rows) == len(samples):
         return one.operation.mix(samples, others, one.parameters)
     rows = torch.from_numpy(one.rows)
@@ -146,6 +146,20 @@ def mixed(samples: Samples, one: Mix, others: Sequence[Samples]) -> Samples:
     if samples.labels is None or changed.labels is None:
         return whole
     return replace(whole, labels=samples.labels.index_copy(0, rows, changed.labels))
+
+
+def _told_apart(parts: Sequence[Samples]) -> list[Samples]:
+    """With other copies of objects in each part: several may be of one image."""
+    return [_numbered(part, len(parts), turn) for turn, part in enumerate(parts)]
+
+
+def _numbered(samples: Samples, by: int, more: int) -> Samples:
+    boxes, points = samples.boxes, samples.points
+    if boxes is not None and boxes.copies is not None:
+        boxes = replace(boxes, copies=boxes.copies * by + more)
+    if points is not None and points.copies is not None:
+        points = replace(points, copies=points.copies * by + more)
+    return replace(samples, boxes=boxes, points=points)
 
 
 def _of_one_type(parts: Sequence[Samples]) -> list[Samples]:
@@ -165,8 +179,20 @@ def together(parts: Sequence[Samples]) -> Samples:
     return Samples.concatenate(parts)
 
 
-def soft(samples: Samples, classes: int) -> Samples:
-    """With labels float32 [N, ``classes``]; raises SourceError for class numbers beyond."""
+def mixable(samples: Samples, classes: int) -> Samples:
+    """With labels float32 [N, ``classes``], and copies of objects and points.
+
+    Raises SourceError for class numbers beyond.
+    """
+    boxes, points = samples.boxes, samples.points
+    if boxes is not None and boxes.objects is not None and boxes.copies is None:
+        boxes = replace(boxes, copies=torch.zeros_like(boxes.objects))
+    if points is not None and points.objects is not None and points.copies is None:
+        points = replace(points, copies=torch.zeros_like(points.objects))
+    return _soft(replace(samples, boxes=boxes, points=points), classes)
+
+
+def _soft(samples: Samples, classes: int) -> Samples:
     labels = samples.labels
     if labels is None or (labels.is_floating_point() and labels.shape[1:] == (classes,)):
         return samples

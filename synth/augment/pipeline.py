@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from synth.artifacts import Store
+from synth.augment.boxes import belonging
 from synth.augment.checks import checked
 from synth.augment.keys import Draws, Layout, epoch_key, sample_words
 from synth.augment.mixing import (
@@ -19,10 +20,10 @@ from synth.augment.mixing import (
     Partners,
     entry_of,
     mix_of,
+    mixable,
     mixed,
     mixing_words,
     plan_mixing,
-    soft,
     together,
     usable,
 )
@@ -88,7 +89,7 @@ class Pipeline:
         if not self.specification.batch:
             return self._sampled(samples, epoch)
         partners = usable(partners)
-        made = soft(self._sampled(samples, epoch), partners.classes)
+        made = mixable(self._sampled(samples, epoch), partners.classes)
         for one in self._mixing(made, epoch, partners):
             made = mixed(made, one, [self._others(each, epoch, partners) for each in one.partners.T])
         return self._without_hidden(made)
@@ -101,7 +102,7 @@ class Pipeline:
             others = self._sampled(Samples.concatenate(found), epoch)
         else:
             others = together([self._sampled(part, epoch) for part in found])
-        return soft(others, partners.classes)
+        return mixable(others, partners.classes)
 
     def _refuse_unfit(self, samples: Samples) -> None:
         for name, step in self.specification.unfit.items():
@@ -157,7 +158,7 @@ class Pipeline:
         ]
         made = self.apply(checked(samples), plan_of(self.specification, alone))
         partners = usable(partners)
-        made = soft(made, partners.classes)
+        made = mixable(made, partners.classes)
         for step in self.specification.batch:
             entries = [
                 (r, entry) for r, record in enumerate(found) for entry in record if entry["id"] == step.id
@@ -169,7 +170,7 @@ class Pipeline:
                 together([self._again(partners, *each) for each in zip(places, column, strict=True)])
                 for places, column in zip(one.partners.T.tolist(), zip(*plans, strict=True), strict=True)
             ]
-            made = mixed(made, one, [soft(part, partners.classes) for part in others])
+            made = mixed(made, one, [mixable(part, partners.classes) for part in others])
         return self._without_hidden(made)
 
     def _again(self, partners: Partners, place: int, plan: Record) -> Samples:
@@ -191,6 +192,10 @@ class Pipeline:
         return self._without_hidden(samples)
 
     def _without_hidden(self, samples: Samples) -> Samples:
-        if samples.boxes is None:
+        boxes, points = samples.boxes, samples.points
+        if boxes is None or bool((keep := self.specification.boxes.kept(boxes)).all()):
             return samples
-        return replace(samples, boxes=self.specification.boxes.kept(samples.boxes))
+        kept, hidden = boxes.select(keep), boxes.select(~keep)
+        if points is not None and points.objects is not None and boxes.objects is not None:
+            points = points.select(~belonging(points, hidden) | belonging(points, kept))
+        return replace(samples, boxes=kept, points=points)

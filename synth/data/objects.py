@@ -82,6 +82,8 @@ class Annotated:
         copy: which one of those that were made of it, from 0.
         size: height and width in pixels.
         objects: None where they are not known.
+        owners: int64 [K], the place among ``objects`` of the one that each keypoint belongs to: one object of
+            the data set may be there several times.
         visible: float [M], the share of each object that was not cut off.
         unchanged: bool [M], which objects are as they were.
         mask: integers [H, W], the class of each pixel; None where it is not known.
@@ -91,6 +93,7 @@ class Annotated:
     copy: int
     size: tuple[int, int]
     objects: Objects | None
+    owners: np.ndarray
     visible: np.ndarray
     unchanged: np.ndarray
     mask: np.ndarray | None

@@ -18,7 +18,8 @@ from synth.integrations.targets import Original, stacked, write_target
 
 Item = Any
 """An image, uint8 [C, H, W], or a pair of an image and its target."""
-_RAGGED = ("boxes", "labels", "masks", "objects", "points", "owners", "kinds", "mirrors", "seen")
+_OF_BOXES = ("boxes", "labels", "masks", "objects", "copies")
+_RAGGED = (*_OF_BOXES, "points", "owners", "kinds", "mirrors", "seen", "owner_copies")
 _COLOURS = 3
 
 

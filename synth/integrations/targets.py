@@ -6,7 +6,7 @@
   ``labels`` int64 [M] of boxes, ``masks`` [M, H, W] and numbers ``objects`` [M] of their objects, ``points``
   float [K, 2] and the objects ``owners`` [K] that they belong to (``kinds``, ``mirrors`` and ``seen`` as
   ``Points`` has them; ``seen`` is given back in any case, 0 for what left the image), ``mask`` [H, W],
-  ``label``;
+  ``label``; mixing adds ``copies`` [M] and ``owner_copies`` [K], see ``Boxes.copies``;
 - anything else: it stays as it is.
 """
 
@@ -27,9 +27,15 @@ from synth.augment.keys import SampleId
 from synth.errors import SourceError
 from synth.text import some
 
-_OF_POINTS = {"owners": "objects", "kinds": "kinds", "mirrors": "mirrors", "seen": "seen"}
+_OF_POINTS = {
+    "owners": "objects",
+    "kinds": "kinds",
+    "mirrors": "mirrors",
+    "seen": "seen",
+    "owner_copies": "copies",
+}
 """Keys of what is known of points, and what ``Points`` calls it."""
-KEYS = ("label", "boxes", "labels", "masks", "objects", "mask", "points", *_OF_POINTS, "image_id")
+KEYS = ("label", "boxes", "labels", "masks", "objects", "copies", "mask", "points", *_OF_POINTS, "image_id")
 _MATRIX, _STACK = 2, 3
 
 
@@ -59,7 +65,9 @@ class Original:
         return (
             self.image.shape,
             type(self.label),
-            None if self.boxes is None else (self.boxes.labels is None, self.boxes.objects is None),
+            None
+            if self.boxes is None
+            else tuple(one is None for one in (self.boxes.labels, self.boxes.objects, self.boxes.copies)),
             None if self.mask is None else self.mask.dtype,
             None if self.points is None else tuple(one is None for one in self.points.about),
         )
@@ -98,8 +106,9 @@ def _of_mapping(target: Mapping[str, Any], name: str) -> dict[str, Any]:
             _numbers(target, "labels"),
             _pixels(target, name),
             _numbers(target, "objects"),
+            _numbers(target, "copies"),
         )
-    elif alone := [key for key in ("labels", "masks", "objects") if key in target]:
+    elif alone := [key for key in ("labels", "masks", "objects", "copies") if key in target]:
         raise SourceError(f"The target of {name} has {alone[0]} of objects and no boxes: give these, too.")
     if "mask" in target:
         found["mask"] = _as_mask(target["mask"])
@@ -136,7 +145,8 @@ def _written(original: Original, made: Samples, row: int) -> dict[str, Any]:
         masks = boxes.masks
         if masks is not None and "masks" in original.target:
             masks = masks.to(torch.as_tensor(original.target["masks"]).dtype)
-        for key, column in (("labels", boxes.labels), ("masks", masks), ("objects", boxes.objects)):
+        of_boxes = {"labels": boxes.labels, "objects": boxes.objects, "copies": boxes.copies}
+        for key, column in {**of_boxes, "masks": masks}.items():
             if column is not None:
                 written[key] = column
     if made.masks is not None:
@@ -189,8 +199,10 @@ def _boxes(
     labels: Tensor | None = None,
     masks: Tensor | None = None,
     objects: Tensor | None = None,
+    copies: Tensor | None = None,
 ) -> Boxes:
-    return Boxes(corners, torch.zeros(len(corners), dtype=torch.int64), labels, masks=masks, objects=objects)
+    rows = torch.zeros(len(corners), dtype=torch.int64)
+    return Boxes(corners, rows, labels, masks=masks, objects=objects, copies=copies)
 
 
 def _numbers(target: Mapping[str, Any], key: str) -> Tensor | None:

@@ -83,6 +83,36 @@ def test_points_that_left_their_own_image_stay_gone_in_a_mosaic():
     assert not made.points.seen.any()
 
 
+def test_points_of_an_object_that_lies_in_several_tiles_stay_with_its_own_box():
+    samples = marked([(2, 2), (24, 17)], count=2)
+    rows = samples.boxes.rows
+    samples = replace(
+        samples,
+        boxes=replace(samples.boxes, objects=rows),
+        points=replace(samples.points, objects=rows, kinds=rows * 0, mirrors=rows * 0),
+    )
+    spec = {"batch": ["mosaic", {"operation": "mosaic", "id": "second"}], "min_visible": 0.5}
+    several = 0
+    for seed in range(8):
+        made = Pipeline.read(spec, seed=seed).run(samples, partners=partners_of(samples))
+        corners = {}
+        for row, number, copy, box in zip(
+            made.boxes.rows, made.boxes.objects, made.boxes.copies, made.boxes.corners, strict=True
+        ):
+            corners[int(row), int(number), int(copy)] = box
+        assert len(corners) == len(made.boxes)
+        assert len(made.points) == len(made.boxes)
+        for row, number, copy, place in zip(
+            made.points.rows, made.points.objects, made.points.copies, made.points.places, strict=True
+        ):
+            box = corners.pop((int(row), int(number), int(copy)))
+            assert bool((box[:2] <= place).all() and (place <= box[2:]).all())
+        several += len(set(zip(made.boxes.rows.tolist(), made.boxes.objects.tolist(), strict=True))) < len(
+            made.boxes
+        )
+    assert several
+
+
 def test_shares_are_the_area_of_each_image():
     samples = marked()
     made = Pipeline.read(MOSAIC, seed=3).run(samples, partners=partners_of(samples))

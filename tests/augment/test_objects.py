@@ -136,18 +136,27 @@ def test_classes_of_masks_are_objects_where_nothing_else_is_known_and_labels_sha
         assert made.labels[row, entry["partner"]].item() == pytest.approx(36 / (HEIGHT * WIDTH))
 
 
-def test_keypoints_come_and_go_with_their_objects():
-    samples = with_points(scenes())
-    for spec in ({"sample": ["mask_dropout"]}, {"batch": ["copy_paste"]}):
-        made = Pipeline.read(spec, seed=1).run(samples, partners=partners_of(samples))
-        here = list(zip(made.points.rows.tolist(), made.points.objects.tolist(), strict=True))
-        there = list(zip(made.boxes.rows.tolist(), made.boxes.objects.tolist(), strict=True))
-        assert len(here) != len(samples.points)
-        # Those of objects that nothing is left of stay, as the box policy drops them later.
-        assert set(there) <= set(here)
-        assert torch.equal(made.points.places, samples.points.places[made.points.objects])
+def test_keypoints_come_and_go_with_their_objects_and_are_hidden_under_those_pasted():
+    # In every second image the first object covers the corner, and the third one all, of that of the others.
+    samples = with_points(scenes([*APART[:3], (0, 0), (8, 8), (14, 10)] * 2))
+    hidden = 0
+    for seed in range(4):
+        pipeline = Pipeline.read({"batch": [{"operation": "copy_paste", "share": 1}]}, seed=seed)
+        made = pipeline.run(samples, partners=partners_of(samples))
+        points, boxes = made.points, made.boxes
+        assert torch.equal(points.places, samples.points.places[points.objects])
+        here, there = (
+            list(zip(one.rows.tolist(), one.objects.tolist(), one.copies.tolist(), strict=True))
+            for one in (points, boxes)
+        )
+        assert sorted(here) == sorted(there)
+        for one, (x, y), seen in zip(here, points.places.long().tolist(), points.seen.tolist(), strict=True):
+            assert seen == 1 + int(boxes.masks[there.index(one), y, x])
+        hidden += points.seen.tolist().count(1)
+    assert hidden
     erased = Pipeline.read({"sample": ["mask_dropout"]}, seed=1).run(samples)
     assert erased.points.objects.tolist() == erased.boxes.objects.tolist()
+    assert 0 < len(erased.points) < len(samples.points)
 
 
 @pytest.mark.parametrize("fill", ["mean", "noise", 7])

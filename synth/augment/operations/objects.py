@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from synth.augment.box_policy import tight
-from synth.augment.boxes import Boxes, Points
+from synth.augment.boxes import Boxes, Points, belonging
 from synth.augment.distributions import Distribution, Within
 from synth.augment.kernels.noise import halves
 from synth.augment.keys import noise_key
@@ -51,8 +51,8 @@ class CopyPaste(_OnObjects, MixingOperation):
     """Objects of the partner, at least one, in the same place (Ghiasi et al., arXiv 2012.07177).
 
     Boxes that they cover become those of what is still seen. Masks of classes go with the pixels; where these
-    are all that is known, all pixels of a class are one object. Keypoints come with their objects. Labels are
-    shared by the area pasted.
+    are all that is known, all pixels of a class are one object. Keypoints come with their objects, and are
+    hidden under those pasted. Labels are shared by the area pasted.
     """
 
     name: ClassVar[str] = "copy_paste"
@@ -69,7 +69,8 @@ class CopyPaste(_OnObjects, MixingOperation):
             theirs = other.boxes.select(objects.boxes[chosen])
             boxes = Boxes.concatenate([_covered(boxes, pasted), theirs])
         if points is not None and other.points is not None:
-            points = Points.concatenate([points, other.points.select(_belong(other.points, theirs))])
+            brought = other.points.select(_belong(other.points, theirs))
+            points = Points.concatenate([_hidden(points, pasted), brought])
         if masks is not None and other.masks is not None:
             masks = torch.where(pasted, other.masks, masks)
         area = pasted.sum((1, 2)).to(torch.float32) / pasted[0].numel()
@@ -148,8 +149,16 @@ def _belong(points: Points, boxes: Boxes | None) -> Tensor:
             "It is not known to which object each keypoint belongs, and objects are pasted or erased: give "
             "Points and Boxes the numbers of objects ('objects'), or leave keypoints out."
         )
-    mine = torch.stack([points.rows, points.objects], dim=1)
-    return (mine[:, None] == torch.stack([boxes.rows, boxes.objects], dim=1)).all(2).any(1)
+    return belonging(points, boxes)
+
+
+def _hidden(points: Points, pasted: Tensor) -> Points:
+    """Those under ``pasted``, bool [N, H, W], as not to be seen any more."""
+    height, width = pasted.shape[1:]
+    x, y = points.places.unbind(1)
+    across, down = x.clamp(0, width - 1).long(), y.clamp(0, height - 1).long()
+    under = pasted.to(points.rows.device)[points.rows, down, across]
+    return replace(points, seen=torch.where(under, points.visibility.clamp(max=1), points.visibility))
 
 
 def _covered(boxes: Boxes, pasted: Tensor) -> Boxes:

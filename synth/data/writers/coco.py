@@ -17,7 +17,7 @@ from synth.batch import Batch
 from synth.data.detection.coco import HALF
 from synth.data.detection.rle import runs_of
 from synth.data.encode import Encoding
-from synth.data.objects import Annotated, Catalogue, Category, Objects
+from synth.data.objects import Annotated, Catalogue, Category
 from synth.data.writers.files import describe, flush, write_file
 from synth.data.writers.manifest import DatasetFile
 from synth.data.writers.objects import annotated, catalogue_of, own_mask
@@ -101,7 +101,7 @@ def _annotations(one: Annotated, image: int, catalogue: Catalogue) -> Iterator[d
     if objects is None:
         return
     own = set(catalogue.by_image[catalogue.places[one.record.origin]])
-    points = _points(objects)
+    points = _points(one)
     for row, (number, label) in enumerate(
         zip(objects.numbers.tolist(), objects.labels.tolist(), strict=True)
     ):
@@ -125,7 +125,7 @@ def _annotations(one: Annotated, image: int, catalogue: Catalogue) -> Iterator[d
         if same and known.area is not None:
             entry["area"] = known.area
         if known.keypoints:
-            entry |= _keypoints(points.get(number, []), len(known.keypoints))
+            entry |= _keypoints(points.get(row, []), len(known.keypoints))
         entry |= {name: 1 for name in ("difficult", "truncated") if getattr(known, name)}
         yield entry
 
@@ -134,13 +134,13 @@ _Point = tuple[int, float, float, int]
 """Kind, x, y, and visibility."""
 
 
-def _points(objects: Objects) -> dict[int, list[_Point]]:
-    """By the number of their object."""
+def _points(one: Annotated) -> dict[int, list[_Point]]:
+    """By the place of their object."""
     found: dict[int, list[_Point]] = {}
-    points = objects.points
+    points = None if one.objects is None else one.objects.points
     if points is not None:
         rows = zip(
-            points.owners.tolist(),
+            one.owners.tolist(),
             points.kinds.tolist(),
             points.places.tolist(),
             points.seen.tolist(),
@@ -152,12 +152,8 @@ def _points(objects: Objects) -> dict[int, list[_Point]]:
 
 
 def _keypoints(points: list[_Point], count: int) -> dict[str, Any]:
-    """Those of an object by their kinds, which are taken from ``points``: an object may be there again."""
+    """Those of an object by their kinds."""
     values: list[float] = [0] * (3 * count)
-    for kind in range(count):
-        found = next((one for one in points if one[0] == kind), None)
-        if found is not None:
-            points.remove(found)
-            _, x, y, seen = found
-            values[3 * kind : 3 * kind + 3] = [round(x - HALF, _DIGITS), round(y - HALF, _DIGITS), seen]
+    for kind, x, y, seen in points:
+        values[3 * kind : 3 * kind + 3] = [round(x - HALF, _DIGITS), round(y - HALF, _DIGITS), seen]
     return {"keypoints": values, "num_keypoints": sum(seen > 0 for seen in values[2::3])}

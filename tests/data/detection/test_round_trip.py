@@ -250,6 +250,21 @@ def test_objects_that_mixing_brings_in_have_ids_of_their_own(coco, tmp_path):
         assert catalogue.images[one.image].id == own[number] + 43 * copy
 
 
+def test_keypoints_lie_in_the_part_of_their_object_that_each_tile_of_a_mosaic_shows(coco, tmp_path):
+    coco.content["annotations"][1].update(bbox=[4, 2, 12, 6], keypoints=[4, 2, 2, 15, 7, 2])
+    coco.content["annotations"] = [coco.content["annotations"][1]]
+    coco.write()
+    made = augment(coco.file, tmp_path / "out", {"batch": ["mosaic"]}, copies=4)
+    assert len(made.catalogue.annotations) > len(made)
+    seen = 0
+    for one in made.catalogue.annotations:
+        left, top, right, bottom = one.box
+        for x, y, labelled in one.keypoints:
+            assert not labelled or (left <= x <= right and top <= y <= bottom)
+            seen += labelled > 0
+    assert seen
+
+
 @pytest.mark.parametrize("copies_of_flips", [1, 2])
 def test_left_keypoints_are_right_ones_in_a_mirror_image(copies_of_flips, coco, tmp_path):
     coco.content["categories"][0].update(

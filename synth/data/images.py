@@ -16,6 +16,7 @@ from synth.data.soft import shares_of
 from synth.data.source import Source
 from synth.errors import ConfigError, SourceError
 from synth.machine import available_memory
+from synth.randomness import permutation, stream_id
 from synth.text import plural
 
 MINIMUM_IMAGES = 16
@@ -26,6 +27,7 @@ _COPIES = 2
 """Of the images, which training holds while it keeps some of them back."""
 _SMALL_BYTES = 2**28
 """A selection of images that lie in a file may be as large in memory."""
+_MIXED = stream_id("data/images/mixed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +75,17 @@ class ImageSet:
             shares=None if self.shares is None else self.shares[rows],
             ids=tuple(self.ids[row] for row in rows.tolist()),
         )
+
+    def mixed(self) -> Tensor:
+        """int64 [N]: all positions, in an order that mixes the classes and depends on N alone.
+
+        In folders, classes stand one after another: the first images of a set say little of the others.
+        """
+        return torch.from_numpy(permutation(0, 0, _MIXED, len(self)))
+
+    def sample(self, count: int) -> ImageSet:
+        """Up to ``count`` of the images, from all over, in an order that mixes the classes."""
+        return self.subset(self.mixed()[:count])
 
 
 @dataclass(frozen=True, eq=False, slots=True)

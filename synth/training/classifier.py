@@ -234,21 +234,19 @@ class ClassifierModule(FamilyModule):
         right = self._of_source(images).argmax(dim=1) == images.labels
         figures = {"accuracy": float(right.float().mean())}
         if self.recipe.adversarial != "none":
-            few = images.subset(range(min(len(images), _ATTACKED)))
+            few = images.sample(_ATTACKED)
             robust = robust_accuracy(self.average, few, self.recipe, self.device).value
             assert robust is not None
             figures["robust_accuracy"] = robust
         if self._target is not None:
-            chosen = self._target.validation
-            some = chosen.images[: min(len(chosen), _SHOWN)]
+            some = self._target.validation.sample(_SHOWN).images
             figures["target_information"] = information(class_probabilities(self.average, some, self.device))
         return figures
 
     def preview(self) -> Image.Image:
         """A row for each of up to 10 classes: images taken for it, from the most to the least certain."""
         assert self._source is not None
-        images = (self._source if self._home is None else self._home).images
-        chosen = images[: min(len(images), _SHOWN)]
+        chosen = (self._source if self._home is None else self._home).sample(_SHOWN).images
         return by_class(chosen, class_probabilities(self.average, chosen, self.device))
 
     def _of_source(self, images: ImageSet) -> Tensor:
@@ -264,9 +262,9 @@ class ClassifierModule(FamilyModule):
         return found
 
     def _settle(self, images: ImageSet, limit: int | None = None) -> None:
-        count = min(len(images), _SETTLED if limit is None else limit)
-        chosen = images.images[:count]
+        some = images.sample(_SETTLED if limit is None else limit)
+        chosen = some.images
         if self.recipe.adversarial != "none" and has_norms(self.average):
             # The statistics of what was learnt from: those of clean images are others.
-            chosen = attacked_images(self.average, images.subset(range(count)), self.recipe, self.device)
+            chosen = attacked_images(self.average, some, self.recipe, self.device)
         settle_norms(self.average, chosen, self.device)

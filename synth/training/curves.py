@@ -23,7 +23,7 @@ class Curves:
     """Measures a module now and then, always in the same way."""
 
     def __init__(self, validation: ImageSet) -> None:
-        self._images = validation.subset(range(min(len(validation), _MOST_IMAGES)))
+        self._images = validation.sample(_MOST_IMAGES)
         self._reference = Reference.of(self._images.images) if len(self._images) >= LEAST else None
 
     def measure(self, module: FamilyModule) -> dict[str, float]:

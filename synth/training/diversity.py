@@ -65,15 +65,14 @@ class Diversity:
 
 def _groups(images: ImageSet) -> list[Tensor]:
     """Rows to compare with each other: those of each class, or all where classes are too small or absent."""
+    mixed = images.mixed()
     if images.labels is not None:
-        of_classes = [
-            torch.nonzero(images.labels == label).flatten()[:_MOST_OF_A_CLASS]
-            for label in range(len(images.classes or ()))
-        ]
+        labels = images.labels[mixed]
+        of_classes = [mixed[labels == label][:_MOST_OF_A_CLASS] for label in range(len(images.classes or ()))]
         large = [rows for rows in of_classes if len(rows) >= _LEAST_OF_A_CLASS]
         if large:
             return large[: max(1, _MOST // _MOST_OF_A_CLASS)]
-    rows = torch.arange(min(len(images), 4 * _MOST_OF_A_CLASS))
+    rows = mixed[: 4 * _MOST_OF_A_CLASS]
     return [rows] if len(rows) >= _LEAST_OF_A_CLASS else []
 
 

@@ -133,8 +133,7 @@ class EncoderModule(FamilyModule):
     @torch.no_grad()
     def complete(self, images: ImageSet, limit: int | None = None) -> None:
         """Give ``average`` the statistics of its own maps on real images, and fit the whitening."""
-        count = min(len(images), _BANK if limit is None else limit)
-        chosen = images.subset(range(count))
+        chosen = images.sample(_BANK if limit is None else limit)
         average = cast(Encoder, self.average)
         self._settle_norms(average, chosen)
         pooled = self._pooled(chosen)

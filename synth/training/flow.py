@@ -220,8 +220,8 @@ class FlowModule(GeneratorModule):
 
     @torch.inference_mode()
     def watch(self, images: ImageSet) -> Mapping[str, float]:
-        errors = []
-        for at in range(0, min(len(images), _WATCHED), _CHUNK):
+        images, errors = images.sample(_WATCHED), []
+        for at in range(0, len(images), _CHUNK):
             real = images.images[at : at + _CHUNK].to(self.device).to(torch.float32) / 127.5 - 1.0
             labels = None if images.labels is None else images.labels[at : at + _CHUNK].to(self.device)
             index = torch.arange(at, at + len(real), device=self.device)

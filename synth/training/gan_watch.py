@@ -48,8 +48,8 @@ class Watch:
         self._real = Diversity(training)
         # What is trained on as well tells nothing of overfitting.
         if self._recipe.augment == "adaptive" and set(validation.ids).isdisjoint(training.ids):
-            parts = (training, validation)
-            self._judged = tuple(part.subset(range(min(len(part), _JUDGED))) for part in parts)
+            chosen = validation.sample(_JUDGED)
+            self._judged = (_alike(training, chosen), chosen)
 
     @torch.no_grad()
     def look(self, module: GANModule, position: int) -> None:
@@ -120,6 +120,22 @@ class Watch:
             module.share.fill_(share)
             change += f", and {share:.0%} of the images augmented"
         module.notes.append(f"{found}. Went back to the last good state, with {change}.")
+
+
+def _alike(images: ImageSet, others: ImageSet) -> ImageSet:
+    """As many of the images as there are others, and of each class as many, from all over.
+
+    What a discriminator scores under a label has an offset of its own, which only goes out where both sides
+    have the same labels. Few images are taken more than once.
+    """
+    if images.labels is None or others.labels is None:
+        return images.sample(len(others))
+    mixed = images.mixed()
+    labels, rows = images.labels[mixed], []
+    for label in range(len(others.classes or ())):
+        there = mixed[labels == label]
+        rows.append(there[torch.arange(int((others.labels == label).sum())) % max(len(there), 1)])
+    return images.subset(torch.cat(rows))
 
 
 @torch.no_grad()

@@ -31,6 +31,8 @@ def has_norms(network: nn.Module) -> bool:
 def settle_norms(network: nn.Module, images: Tensor, device: torch.device) -> None:
     """Give batch normalisation the means and variances of its maps on uint8 [N, C, H, W], N from 2.
 
+    Images are to be mixed: the variance over batches of one class each would be that within classes alone.
+
     Those that it keeps in training are of weights that have moved on, and of all domains that passed.
     """
     norms = [one for one in network.modules() if isinstance(one, (nn.BatchNorm1d, nn.BatchNorm2d))]
@@ -80,7 +82,7 @@ def by_class(images: Tensor, probabilities: Tensor) -> Image.Image:
 
 
 def alternating(first: ImageSet, second: ImageSet, most: int) -> ImageSet:
-    """The first images of both, in turns, ``most`` in all: every batch of them holds both domains alike."""
+    """Some images of both, in turns, ``most`` in all: every batch of them holds both domains alike."""
     count = min(len(first), len(second), most // 2)
-    pixels = torch.stack([first.images[:count], second.images[:count]], dim=1).flatten(0, 1)
+    pixels = torch.stack([one.sample(count).images for one in (first, second)], dim=1).flatten(0, 1)
     return replace(first, images=pixels, labels=None, classes=None, ids=("",) * len(pixels))

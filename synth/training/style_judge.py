@@ -39,13 +39,13 @@ def preserved(
     has not would tell how far styles lead from the content, which is what they are for, and not whether a
     class can still be told.
     """
-    images = _spread(images, MOST_IMAGES)
+    images = images.sample(MOST_IMAGES)
     made = translate(images.images, 0)
     what = f"{len(images)} {kind}"
     kept = Metric(value=None, how="not measured: the images have no labels, or are too small")
     if SourceClassifier.can_tell(training):
         assert images.labels is not None
-        shown = _spread(training, max(_LEAST_RESTYLED, _RESTYLED // training.images[0, 0].numel()))
+        shown = training.sample(max(_LEAST_RESTYLED, _RESTYLED // training.images[0, 0].numel()))
         assert shown.labels is not None
         both = replace(
             shown,
@@ -64,12 +64,6 @@ def preserved(
     geometry = float(structure_similarity(images.images, made).mean())
     how = f"cosine between the structure tensors before and in a random style, mean; {what}"
     return {"label_preservation": kept, "geometry": Metric(value=geometry, how=how)}
-
-
-def _spread(images: ImageSet, count: int) -> ImageSet:
-    """So many of them, from all over: in folders, classes stand one after another."""
-    count = min(len(images), count)
-    return images.subset(torch.arange(count) * len(images) // max(count, 1))
 
 
 def _slightly_turned(images: Tensor, seed: int, index: Tensor) -> Tensor:

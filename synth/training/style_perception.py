@@ -53,8 +53,7 @@ class Perception(nn.Module):
         if not self.taught:
             teach(self._network[0], content, pictures, seed=seed, images_seen=lessons)
             self.taught.fill_(True)
-        rows = torch.arange(_CALIBRATED) * len(content) // _CALIBRATED  # classes may stand one after another
-        shown = content.images[rows].float() / 127.5 - 1.0
+        shown = content.sample(_CALIBRATED).images.float() / 127.5 - 1.0
         self._units = Units.of(self._maps(torch.cat([shown.to(pieces), pieces[:_CALIBRATED]])))
 
     def terms(self, made: Tensor, content: Tensor, styles: Tensor) -> Mapping[str, Tensor]:

@@ -14,7 +14,7 @@ from synth.evaluation.figures import Estimate
 from synth.training.module import FamilyModule
 from synth.training.parts import Domains
 from synth.training.style import StyleModule
-from synth.training.yardstick import MOST_IMAGES, Measured
+from synth.training.yardstick import Measured
 
 _CHECKED, _CHUNK = 256, 64
 
@@ -28,19 +28,19 @@ class StyleYardstick:
     def __init__(self, domains: Domains) -> None:
         source, target = domains
         assert target is not None
-        chosen = source.validation.subset(range(min(len(source.validation), MOST_IMAGES)))
+        chosen = source.validation.sample(_CHECKED)
         self._images = chosen.images
-        self._pairs = f"{min(len(chosen), _CHECKED)} {source.measured_on} in styles of {target.measured_on}"
+        self._pairs = f"{len(chosen)} {source.measured_on} in styles of {target.measured_on}"
         self.how = f"content, style and copies, weighed as in training; {self._pairs}"
 
     def measure(self, module: FamilyModule) -> Measured:
         """The loss, which weights are chosen by, and what styles do."""
         style = cast(StyleModule, module)
-        pairs = self._images[:_CHECKED]
         parts = [
             style.checked(images, position)
             for images, position in zip(
-                torch.split(pairs, _CHUNK), torch.split(torch.arange(len(pairs)), _CHUNK), strict=True
+                *(torch.split(one, _CHUNK) for one in (self._images, torch.arange(len(self._images)))),
+                strict=True,
             )
         ]
         terms = {name: torch.cat([part[0][name] for part in parts]) for name in parts[0][0]}
@@ -57,7 +57,7 @@ class StyleYardstick:
     ) -> dict[str, Metric]:
         features = f"in the features of {module.recipe.features}; {self._pairs}"
         taken = 1.0 - float(terms["style"].mean() / before.mean().clamp(min=1e-6))
-        first, second = (module.translate(self._images[:_CHECKED], start=start) for start in (0, MOST_IMAGES))
+        first, second = (module.translate(self._images, start=start) for start in (0, _CHECKED))
         diversity = float((first.float() - second.float()).abs().mean()) / 255.0
         return {
             "style_taken": Metric(

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from synth.artifacts import Metric
 from synth.artifacts.preservation import THRESHOLD
-from synth.data import ImageSet
 from synth.evaluation import open_extractor
 from synth.evaluation.figures import Estimate, Figure
 from synth.evaluation.metrics import kernel_distance
@@ -105,7 +104,7 @@ class _Way:
         share: float,
     ) -> None:
         self._features = features
-        chosen, other = (_some(parts.validation) for parts in (before, after))
+        chosen, other = (parts.validation.sample(MOST_IMAGES) for parts in (before, after))
         self.images = chosen.images
         self._real = features(other.images)
         self._gap = kernel_distance(self._real, features(self.images))
@@ -183,10 +182,6 @@ class _Way:
                 f"{self._accuracy:.1%} of them before, is the same after; {what}",
             )
         return found
-
-
-def _some(images: ImageSet) -> ImageSet:
-    return images.subset(range(min(len(images), MOST_IMAGES)))
 
 
 def _correlation(first: Tensor, second: Tensor) -> Tensor:

@@ -72,9 +72,9 @@ class TranslatorModule(FamilyModule):
     directions: ClassVar[tuple[str, ...]] = ("a_to_b",)
 
     def meet(self, domains: Domains) -> None:
-        """Take the images to show: the first of each domain that are not trained on."""
+        """Take the images to show: some of each domain that are not trained on."""
         assert domains.target is not None
-        self.shown = tuple(_first(parts) for parts in domains)
+        self.shown = tuple(_shown(parts) for parts in domains)
 
     def yardstick(self, domains: Domains, device: torch.device) -> AnyYardstick:
         """What the averaged weights are compared by during the run."""
@@ -137,10 +137,10 @@ class TranslatorModule(FamilyModule):
         return {}
 
 
-def _first(parts: Parts | None) -> Tensor:
+def _shown(parts: Parts | None) -> Tensor:
     assert parts is not None
     images = parts.validation if len(parts.validation) >= _SHOWN else parts.training
-    return images.images[:_SHOWN]
+    return images.sample(_SHOWN).images
 
 
 def _filled(row: Tensor, columns: int) -> Tensor:

@@ -83,7 +83,7 @@ class VAEModule(GeneratorModule):
     @torch.inference_mode()
     def complete(self, images: ImageSet, limit: int | None = None) -> None:
         """Fit the mixture from which latents are drawn, on the posterior means of real images."""
-        chosen = images if limit is None else images.subset(range(min(limit, len(images))))
+        chosen = images if limit is None else images.sample(limit)
         means, _ = self._encode(chosen)
         components = self.recipe.components if limit is None else 1
         mixture = fit_mixture(

@@ -65,7 +65,7 @@ class Yardstick:
 
     def __init__(self, parts: Parts, recipe: Recipe, device: torch.device) -> None:
         name, self._features = _features(parts.training, recipe, device)
-        chosen = parts.validation.subset(range(min(len(parts.validation), MOST_IMAGES)))
+        chosen = parts.validation.sample(MOST_IMAGES)
         self.how = (
             f"as many samples and {len(chosen)} {parts.measured_on}, in the features of {name}; unbiased, "
             "all pairs"

@@ -111,3 +111,15 @@ def test_fewer_than_sixteen_images_are_too_few_to_train_on(tmp_path, save):
     require_images(loaded)
     with pytest.raises(SourceError, match=r"holds 7 images, and training needs at least 16\. Add 9 or more"):
         require_images(loaded.subset(range(7)))
+
+
+def test_a_sample_of_sorted_images_mixes_their_classes_and_repeats(tmp_path, save):
+    for name in "abcd":
+        for number in range(10):
+            save(f"{name}/{number}.png", number, channels=1)
+    loaded = load_images(open_source(tmp_path))
+    some = loaded.sample(16)
+    assert set(some.labels[:8].tolist()) == {0, 1, 2, 3}
+    assert torch.equal(some.images, loaded.sample(16).images)
+    assert torch.equal(loaded.sample(8).images, some.images[:8])
+    assert sorted(loaded.sample(1_000).labels.tolist()) == loaded.labels.tolist()

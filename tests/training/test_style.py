@@ -90,7 +90,7 @@ def test_labels_are_kept_where_a_class_can_still_be_told_in_whatever_style(tiny,
     images = load_images(open_source(tiny.source(tmp_path / "a.npz", count=200)))
     training, others = images.subset(range(150)), images.subset(range(150, 200))
     options = {
-        "recipe": tiny.recipe("style", images_seen=8_000),
+        "recipe": tiny.recipe("style", images_seen=30_000),
         "device": torch.device("cpu"),
         "kind": "others",
     }

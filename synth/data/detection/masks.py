@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from synth.data.decode import EXTENSIONS, picture_size
+from synth.data.decode import picture_size
 from synth.data.detection.faults import FaultError, Faults
+from synth.data.detection.files import is_picture, pictures_by_name
 from synth.data.detection.source import AnnotatedSource
 from synth.data.files import ImageFile
 from synth.data.objects import Catalogue, ImageRecord
@@ -25,27 +26,27 @@ def masks_folders(folder: Path) -> tuple[Path, Path] | None:
         return None
     found = folder / images[0], folder / masks[0]
     # A label of text belongs to another layout.
-    return found if _pictures(found[0]) and _pictures(found[1]) else None
+    return found if all(any(is_picture(path) for path in one.rglob("*")) for one in found) else None
 
 
 def open_masks(images: Path, masks: Path, *, spec: str, skip_unreadable: bool = False) -> AnnotatedSource:
-    """The images with their masks, by name, whatever the suffixes.
+    """The images with their masks, by their paths in the two folders, whatever the suffixes.
 
-    Raises SourceError for images without a mask and masks without an image, all at once.
+    Raises SourceError for images without a mask, masks without an image, and two of one name, all at once.
     """
     faults = Faults(images.parent, skip=skip_unreadable)
-    pictures, there = _pictures(images), _pictures(masks)
+    pictures, there = (_first_ones(folder, faults) for folder in (images, masks))
     records: list[ImageRecord] = []
     files: list[ImageFile] = []
-    for stem in sorted(pictures.keys() | there.keys()):
-        path = pictures.get(stem)
-        with faults.of(f"{masks.name}/{there[stem].name}" if path is None else f"{images.name}/{path.name}"):
+    for name in sorted(pictures.keys() | there.keys()):
+        path = pictures.get(name)
+        origin = (path or there[name]).relative_to(images.parent).as_posix()
+        with faults.of(origin):
             if path is None:
                 raise FaultError(f"is the mask of an image that is not in {images}")
-            if stem not in there:
+            if name not in there:
                 raise FaultError(f"has no mask in {masks}")
-            origin = path.relative_to(images.parent).as_posix()
-            records.append(ImageRecord(origin, len(records) + 1, *picture_size(path), mask=there[stem]))
+            records.append(ImageRecord(origin, len(records) + 1, *picture_size(path), mask=there[name]))
             files.append(ImageFile(origin, path, None))
     notes = faults.settle()
     if not files:
@@ -61,10 +62,12 @@ def open_masks(images: Path, masks: Path, *, spec: str, skip_unreadable: bool = 
     )
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
-    """By stem; of two with one stem the first."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in EXTENSIONS and not path.name.startswith("."):
-            found.setdefault(path.stem, path)
+def _first_ones(folder: Path, faults: Faults) -> dict[str, Path]:
+    """By their paths without the suffixes; what follows of one name is a fault."""
+    found = {}
+    for name, (first, *others) in pictures_by_name(folder).items():
+        found[name] = first
+        for path in others:
+            entry = path.relative_to(folder.parent).as_posix()
+            faults.add(entry, f"is called as {first.name} is, but for the suffix")
     return found

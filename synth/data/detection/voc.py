@@ -11,13 +11,14 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from synth.data.decode import EXTENSIONS, check_size, picture_size
+from synth.data.decode import check_size, picture_size
 from synth.data.detection.faults import FaultError, Faults, is_inside
+from synth.data.detection.files import is_picture, is_there
 from synth.data.detection.source import AnnotatedSource
 from synth.data.files import ImageFile
 from synth.data.objects import Annotation, Catalogue, Category, Corners, ImageRecord
 from synth.errors import NotFoundError, SourceError
-from synth.text import closest, some
+from synth.text import closest, plural, some
 
 ANNOTATIONS, IMAGES, SETS = "Annotations", "JPEGImages", "ImageSets/Main"
 CLASSES, INSTANCES = "SegmentationClass", "SegmentationObject"
@@ -38,7 +39,9 @@ def open_voc(
     that is not there.
     """
     faults = Faults(folder, skip=skip_unreadable)
-    pictures = {path.stem: path for path in sorted((folder / IMAGES).iterdir()) if _is_picture(path)}
+    pictures: dict[str, list[Path]] = {}
+    for path in sorted(filter(is_picture, (folder / IMAGES).iterdir())):
+        pictures.setdefault(path.stem, []).append(path)
     stems = sorted(path.stem for path in (folder / ANNOTATIONS).glob("*.xml"))
     if part is not None:
         stems = _of_part(folder, part, stems, faults)
@@ -68,9 +71,9 @@ def open_voc(
     notes = faults.settle()
     if not files:
         raise SourceError(f"{folder} holds no annotated image that can be used.")
-    bare = sorted(pictures.keys() - set(stems)) if part is None else []
+    bare = [] if part is not None else _bare(pictures, set(stems), taken)
     if bare:
-        notes.append(f"{len(bare):,} images without an XML file ignored: {some(bare, 3)}")
+        notes.append(f"{plural(len(bare), 'image')} without an XML file ignored: {some(bare, 3)}")
     order = {name: place for place, name in enumerate(sorted(names))}
     by_number = {number: order[name] for name, number in names.items()}
     catalogue = Catalogue(
@@ -89,8 +92,15 @@ def open_voc(
     )
 
 
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+def _bare(pictures: Mapping[str, list[Path]], stems: set[str], taken: Mapping[Path, str]) -> list[str]:
+    """The names of pictures that no XML file is of."""
+    return [
+        path.name
+        for stem, found in pictures.items()
+        for path in found
+        # One that is called like an XML file may be what this is of, where it has a fault.
+        if path not in taken and (stem not in stems or any(one in taken for one in found))
+    ]
 
 
 def _of_part(folder: Path, part: str, stems: list[str], faults: Faults) -> list[str]:
@@ -134,16 +144,19 @@ def _refuse_type(*_: object) -> None:
     raise FaultError("defines a document type, which annotations do not need")
 
 
-def _picture(root: Element, stem: str, folder: Path, pictures: Mapping[str, Path]) -> Path:
+def _picture(root: Element, stem: str, folder: Path, pictures: Mapping[str, list[Path]]) -> Path:
     """The file that ``filename`` names, or the one that is called like the XML."""
     name = (root.findtext("filename") or "").strip()
     if name and not is_inside(name):
         raise FaultError(f"has the file name {name!r:.80}, which does not lie in {IMAGES}")
-    if name and (folder / IMAGES / name).is_file():
+    if name and is_there(folder / IMAGES / name):
         return folder / IMAGES / name
-    if stem not in pictures:
-        raise FaultError(f"is of {name or stem}, which is not in {folder / IMAGES}")
-    return pictures[stem]
+    found = pictures.get(stem, [])
+    if not found:
+        raise FaultError(f"is of {name or stem:.80}, which is not in {folder / IMAGES}")
+    if len(found) > 1:
+        raise FaultError(f"is of one of {some([path.name for path in found])}: say which in its filename")
+    return found[0]
 
 
 def _size(root: Element, picture: Path) -> tuple[int, int]:

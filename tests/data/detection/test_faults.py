@@ -234,6 +234,19 @@ def test_images_and_masks_without_the_other_are_named(tmp_path, picture):
     assert json.dumps(open_source(tmp_path, skip_unreadable=True).info.notes).count("left out") == 1
 
 
+def test_pictures_of_one_name_but_for_the_suffix_are_named(tmp_path, picture, voc):
+    for name in ("images/a.png", "images/a.jpg", "masks/a.png"):
+        picture(tmp_path / "pairs" / name)
+    with pytest.raises(SourceError, match=r"1 fault.*images/a.png is called as a.jpg is"):
+        open_source(tmp_path / "pairs")
+    assert len(open_source(tmp_path / "pairs", skip_unreadable=True)) == 1
+    picture(voc.folder / "JPEGImages" / "one.jpg")
+    assert "1 image without an XML file ignored: one.jpg" in " ".join(open_source(voc.folder).info.notes)
+    voc.write(voc.xml(filename=""))
+    with pytest.raises(SourceError, match=r"one.xml is of one of one.jpg, one.png: say which"):
+        open_source(voc.folder)
+
+
 def test_a_check_reports_faulty_annotations_as_problems(coco, capsys):
     coco.content["annotations"][0]["bbox"] = [1, 2, -3, 4]
     coco.write()

@@ -144,6 +144,18 @@ def test_masks_beside_images_are_paired_by_name(tmp_path, picture):
     assert source[0].objects is None
 
 
+def test_masks_in_sub_folders_are_paired_by_their_paths(tmp_path, picture):
+    for value, name in enumerate(("train/0.png", "val/0.png", "1.png")):
+        picture(tmp_path / "images" / name, value=value)
+        mask = tmp_path / "masks" / name
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((10, 20), value, dtype=np.uint8)).save(mask)
+    source = open_source(tmp_path)
+    assert source.info.kind == "masks"
+    found = {one.origin: int(one.mask[0, 0]) for one in (source[row] for row in range(3))}
+    assert found == {"images/train/0.png": 0, "images/val/0.png": 1, "images/1.png": 2}
+
+
 def test_a_part_of_a_split_keeps_its_objects(coco):
     source = open_source(coco.file)
     part = source.subset({"a.png": source.ids[0]}, spec="part")

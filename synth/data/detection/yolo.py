@@ -6,6 +6,7 @@ the classes and the folders of each part; the labels of ``images/a/b.jpg`` are `
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -14,8 +15,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from synth.data.decode import EXTENSIONS, picture_size
+from synth.data.decode import picture_size
 from synth.data.detection.faults import FaultError, Faults
+from synth.data.detection.files import is_picture
 from synth.data.detection.polygons import Polygons
 from synth.data.detection.source import AnnotatedSource
 from synth.data.files import ImageFile
@@ -56,7 +58,7 @@ def open_yolo(
     files: list[ImageFile] = []
     annotations: list[Annotation] = []
     bare = 0
-    for path in _pictures(chosen, folder):
+    for path in _pictures(chosen, folder, faults):
         origin = path.relative_to(folder).as_posix()
         labels = folder / _labels_of(origin)
         with faults.of(origin):
@@ -96,7 +98,7 @@ def _config(folder: Path) -> Mapping[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SourceError(f"{path} cannot be read as YAML ({error}).") from None
     if not isinstance(content, dict):
@@ -111,7 +113,7 @@ def _names(config: Mapping[str, Any], folder: Path) -> list[str]:
     found = config.get("names")
     for path in (folder / _CLASSES, folder / LABELS / _CLASSES):
         if found is None and path.is_file():
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
             found = [line.strip() for line in lines if line.strip()]
     if isinstance(found, dict):
         if sorted(found, key=str) != sorted(range(len(found)), key=str):
@@ -142,38 +144,60 @@ def _part(config: Mapping[str, Any], folder: Path, part: str | None) -> tuple[li
             f"{folder}: there is no part {part!r}{closest(chosen, parts)}. Parts: {some(parts)}."
         )
     entries = config[chosen] if isinstance(config[chosen], list) else [config[chosen]]
-    places = [_place(entry, config.get("path"), folder) for entry in entries]
+    try:
+        places = [_place(entry, config.get("path"), folder) for entry in entries]
+    except FaultError as error:
+        raise SourceError(f"{folder / CONFIG} {error}.") from None
     others = [name for name in parts if name != chosen and config[name] != config[chosen]]
     hint = ", ".join(f"{folder}:{name}" for name in others)
     return places, [] if part or not others else [f"part {chosen} alone; there are {hint} as well"]
 
 
 def _place(entry: object, path: object, folder: Path) -> Path:
-    """Where a folder or list lies that ``data.yaml`` names, inside of the data set."""
+    """Where a folder, list or image lies that is named, inside of the data set; FaultError where it does not.
+
+    What lies behind a symbolic link is called as the link says, since its labels are looked for by that name.
+    """
     bare = PurePosixPath(str(entry))
     # Exported files say ../train/images, as from a folder that nobody else has.
     steps = [step for step in bare.parts if step not in ("..", "/")]
     heads = [folder / str(path)] if isinstance(path, str) else []
+    root, home = folder.resolve(), os.path.normpath(folder)
+    reason = "is not there"
     for head in (*heads, folder):
         for found in (head / bare, head.joinpath(*steps)):
-            if found.exists() and found.resolve().is_relative_to(folder.resolve()):
-                return folder / found.resolve().relative_to(folder.resolve())
-    raise SourceError(f"{folder / CONFIG} names {str(entry)!r:.80}, which is not a folder in {folder}.")
+            try:
+                real = found.resolve(strict=True)
+            except (OSError, RuntimeError, ValueError):  # not there, a link to itself, no name of a file
+                continue
+            named = Path(os.path.normpath(found))
+            within = named.is_relative_to(home) and named.resolve() == real
+            if real.is_relative_to(root):
+                return folder / (named.relative_to(home) if within else real.relative_to(root))
+            reason = f"is a link that leads out of {folder}" if within else f"does not lie in {folder}"
+    raise FaultError(f"names {str(entry)!r:.80}, which {reason}")
 
 
-def _pictures(places: list[Path], folder: Path) -> list[Path]:
+def _pictures(places: list[Path], folder: Path, faults: Faults) -> list[Path]:
     found: set[Path] = set()
     for place in places:
         if place.is_file():
-            lines = place.read_text(encoding="utf-8", errors="replace").splitlines()
-            found.update(_place(line.strip(), None, folder) for line in lines if line.strip())
+            found.update(_listed(place, folder, faults))
         else:
-            found.update(path for path in place.rglob("*") if _is_picture(path))
+            found.update(filter(is_picture, place.rglob("*")))
     return sorted(found)
 
 
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+def _listed(file: Path, folder: Path, faults: Faults) -> Iterator[Path]:
+    """The images that a list names, one a line."""
+    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            with faults.of(f"{file.relative_to(folder).as_posix()}:{number}"):
+                path = _place(line.strip(), None, folder)
+                if not path.is_file():
+                    raise FaultError(f"names {line.strip()!r:.80}, which is no file")
+                yield path
 
 
 def _labels_of(origin: str) -> PurePosixPath:
@@ -194,7 +218,8 @@ def _objects(
     called = path.relative_to(folder).as_posix()
     if path.stat().st_size > _MOST_BYTES:
         raise FaultError(f"has labels of more than {_MOST_BYTES // 2**20} MiB ({called})")
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    for number, line in enumerate(lines, start=1):
         if line.strip():
             entry = f"{called}:{number}"
             with faults.of(entry):

@@ -209,8 +209,9 @@ def test_faults_of_yolo_name_the_file_and_the_line(yolo, line, message):
         ("train: images/train\nnames: [cat, cat]\n", "two the same one"),
         ("train: images/train\nnames: {0: cat, 2: dog}\n", "numbers are not 0 to 1"),
         ("train: images/train\nnames: [cat, dog]\nnc: 3\n", "'nc' is 3, and there are 2 names"),
-        ("train: ../../elsewhere\nnames: [cat, dog]\n", "is not a folder in"),
-        ("train: /etc\nnames: [cat, dog]\n", "is not a folder in"),
+        ("train: ../../elsewhere\nnames: [cat, dog]\n", "'../../elsewhere', which is not there"),
+        (f"train: {'x' * 300}\nnames: [cat, dog]\n", "which is not there"),
+        ("train: /etc\nnames: [cat, dog]\n", "'/etc', which does not lie in"),
         ("names: [\n", "cannot be read as YAML"),
         ("- 1\n", "must map 'names'"),
         ("kpt_shape: [17, 3]\nnames: [cat, dog]\n", "keypoints"),
@@ -220,6 +221,15 @@ def test_faults_of_data_yaml_are_named(yolo, text, message):
     (yolo.folder / "data.yaml").write_text(text)
     with pytest.raises(SourceError, match=message):
         open_source(yolo.folder)
+
+
+def test_lines_of_a_list_that_name_no_image_are_faults_of_the_list(yolo):
+    (yolo.folder / "data.yaml").write_text("train: train.txt\nnames: [cat, dog]\n")
+    (yolo.folder / "train.txt").write_text("./images/train/gone.png\n\n./images/train/one.png\n")
+    with pytest.raises(SourceError, match=r"train.txt:1 names './images/train/gone.png', which is not there"):
+        open_source(yolo.folder)
+    source = open_source(yolo.folder, skip_unreadable=True)
+    assert [len(source), len(source[0].objects)] == [1, 2]
 
 
 def test_images_and_masks_without_the_other_are_named(tmp_path, picture):

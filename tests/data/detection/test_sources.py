@@ -132,6 +132,30 @@ def test_yolo_as_it_is_exported_elsewhere_is_found_beside_its_file(yolo):
     assert len(source[1].objects) == 2
 
 
+def test_yolo_behind_symbolic_links_keeps_its_labels_and_none_leads_out(yolo, tmp_path):
+    shutil.move(yolo.folder / "images" / "train", yolo.folder / "raw")
+    link = yolo.folder / "images" / "train"
+    link.symlink_to("../raw")
+    source = open_source(yolo.folder)
+    assert source[1].origin == "images/train/one.png"
+    assert len(source[1].objects) == 2
+    link.unlink()
+    shutil.move(yolo.folder / "raw", tmp_path / "elsewhere")
+    link.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SourceError, match=r"'images/train', which is a link that leads out of"):
+        open_source(yolo.folder)
+
+
+def test_files_that_begin_with_a_mark_of_their_encoding_are_read(yolo):
+    for name in ("data.yaml", "labels/train/one.txt"):
+        path = yolo.folder / name
+        path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert len(open_source(yolo.folder)[1].objects) == 2
+    (yolo.folder / "data.yaml").unlink()
+    (yolo.folder / "classes.txt").write_text("cat\ndog\n", encoding="utf-8-sig")
+    assert open_source(yolo.folder).info.categories == ("cat", "dog")
+
+
 def test_masks_beside_images_are_paired_by_name(tmp_path, picture):
     picture(tmp_path / "image" / "7.jpg")
     (tmp_path / "label").mkdir()

@@ -89,7 +89,10 @@ class FlowRecipe(Recipe):
         False, description="Mirror half of the images; right where left and right mean nothing."
     )
     student_share: float = Field(
-        0.2, ge=0, lt=1, description="Last share of training, for the student in two calls; 0: none."
+        0.2,
+        ge=0,
+        le=1,
+        description="Last share of training, for the student in two calls; 0: none; 1: all, with --from.",
     )
     student_steps: int = Field(
         4, ge=1, le=64, description="Steps of the velocity that a student's call replaces."
@@ -104,6 +107,11 @@ class FlowRecipe(Recipe):
             raise ValueError(f"widths must be 1 to 8 numbers of channels from 2 to 4096, not {self.widths}")
         if any(width % 2 for width in self.widths):
             raise ValueError(f"widths must be even, not {self.widths}")
+        if self.student_share == 1 and self.warm_start is None:
+            raise ValueError(
+                "student_share=1 trains the student alone, and it learns from a velocity that is there: name "
+                "a model with --from, or use a smaller share"
+            )
         return self
 
 
@@ -112,6 +120,7 @@ class FlowModule(GeneratorModule):
 
     family = "flow"
     parts_rest = True
+    optional_parts = frozenset({"student"})
     recipe: FlowRecipe
     student_since: Tensor
     """Images seen when the student's training began; -1 before."""
@@ -126,6 +135,19 @@ class FlowModule(GeneratorModule):
             **self.recipe.model_dump(mode="json", include=fields),
             "student": self.recipe.student_share > 0,
         }
+
+    def begin_from(self, earlier: Mapping[str, Tensor]) -> None:
+        """Where the student alone is trained, go on with the earlier one, or start it from the velocity."""
+        if self.recipe.student_share < 1:
+            return
+        self.student_since.fill_(0)
+        # One that was not trained has been published as a copy of the velocity, or not at all.
+        students = {
+            name.removeprefix("student."): one for name, one in earlier.items() if name.startswith("student.")
+        }
+        if all(torch.equal(one, earlier[f"velocity.{name}"]) for name, one in students.items()):
+            self._copy_velocity(cast(Flow, self.network))
+            self._copy_velocity(cast(Flow, self.average))
 
     def loss(
         self, images: Tensor, labels: Tensor | None, position: Tensor
@@ -164,7 +186,10 @@ class FlowModule(GeneratorModule):
         student = cast(Flow, self.network).student
         if student is None:
             return False
-        if int(self.student_since) < 0 and self.progress >= 1.0 - self.recipe.student_share:
+        begins = 1.0 - self.recipe.student_share
+        if self.progress < begins:  # of a run that was made longer, too: its student begins anew
+            self.student_since.fill_(-1)
+        elif int(self.student_since) < 0:
             self.student_since.copy_(position[0])
             self._copy_velocity(cast(Flow, self.network))
             self._copy_velocity(cast(Flow, self.average))
@@ -178,7 +203,8 @@ class FlowModule(GeneratorModule):
         """A warm-up and a cosine for the velocity, and, half as high, for the student."""
         share = self.recipe.student_share
         if int(self.student_since) < 0:
-            done, peak, rise = min(1.0, self.progress / (1.0 - share)), 1.0, self.recipe.warmup
+            done = min(1.0, self.progress / max(1.0 - share, 1e-9))
+            peak, rise = 1.0, self.recipe.warmup
         else:
             done, peak, rise = max(0.0, 1.0 - (1.0 - self.progress) / share), 0.5, _RISE
         rising = min(1.0, (done + 1e-4) / max(rise, 1e-4))

@@ -39,6 +39,8 @@ class FamilyModule(lightning.LightningModule):
     family: str
     parts_rest: bool = False
     """Whether there are steps in which some of the weights that are learnt get no gradient."""
+    optional_parts: frozenset[str] = frozenset()
+    """Fields of ``network_config`` in which a model that training starts from may differ."""
 
     def __init__(self, recipe: Recipe, image: ImageShape, classes: int) -> None:
         super().__init__()
@@ -65,6 +67,9 @@ class FamilyModule(lightning.LightningModule):
 
     def meet(self, domains: Domains) -> None:
         """Called once after the module is built, of a resumed run too, with all images that there are."""
+
+    def begin_from(self, earlier: Mapping[str, Tensor]) -> None:
+        """Called once after those weights of an earlier model were taken that fit, with all of them."""
 
     def prepare(self, training: ImageSet, validation: ImageSet) -> None:
         """Called once before the first step, of a resumed run too, with the images that there are."""

@@ -9,7 +9,11 @@ import lightning
 from synth.training.batches import TrainingBatch
 from synth.training.budget import Budget
 from synth.training.module import FamilyModule
+from synth.training.recipe import Recipe
 from synth.training.team import Team
+
+_EASED_STEPS, _EASED_SHARE = 100, 0.25
+"""The first steps of a warm start, and their most of a run whose length is known."""
 
 
 class Pace(lightning.Callback):
@@ -35,9 +39,10 @@ class Pace(lightning.Callback):
     ) -> None:
         module = _ours(pl_module)
         module.progress = self._progress
+        rate = eased(self.budget.recipe, self.budget.images_seen)
         for optimiser in trainer.optimizers:
             for group in optimiser.param_groups:
-                group["lr"] = module.learning_rate() * group.get("rate_factor", 1.0)
+                group["lr"] = rate * module.learning_rate() * group.get("rate_factor", 1.0)
 
     def on_train_batch_end(
         self,
@@ -63,6 +68,20 @@ class Pace(lightning.Callback):
     def after_step(self, module: FamilyModule) -> bool:
         """What else there is to do after a step; whether it was the last. The leader's word counts."""
         return False
+
+
+def eased(recipe: Recipe, images_seen: int) -> float:
+    """What the learning rate is multiplied by: below 1 in the first steps of a warm start.
+
+    Adam has no memory then of how large gradients are: a few steps at the full rate undo what was learnt, and
+    a warm-up that is a share of the run may be no more than that.
+    """
+    if recipe.warm_start is None:
+        return 1.0
+    steps = float(_EASED_STEPS)
+    if recipe.images_seen is not None:
+        steps = min(steps, _EASED_SHARE * recipe.images_seen / recipe.batch_size)
+    return min(1.0, (images_seen / recipe.batch_size + 1.0) / max(steps, 1.0))
 
 
 def _ours(module: lightning.LightningModule) -> FamilyModule:

@@ -52,6 +52,7 @@ def start_from(module: FamilyModule, artifact: Artifact, classes: Sequence[str] 
             f"Nothing of {manifest.reference} fits: no tensor has the shape of one of this network. Train "
             "without --from."
         )
+    module.begin_from(earlier)
     return _describe(module, manifest.reference, taken, fresh, names)
 
 
@@ -127,7 +128,7 @@ def _check_network(module: FamilyModule, artifact: Artifact) -> None:
     differences = [
         f"{name}: {manifest.network.get(name)} there, {own.get(name)} here"
         for name in sorted({*manifest.network, *own})
-        if manifest.network.get(name) != own.get(name)
+        if name not in module.optional_parts and manifest.network.get(name) != own.get(name)
     ]
     if differences:
         raise ConfigError(

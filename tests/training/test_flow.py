@@ -25,6 +25,7 @@ def test_images_too_small_for_the_network_are_refused_with_a_size_that_works(sou
         ("widths=[]", "widths must be 1 to 8"),
         ("label_dropout=1.0", "less than 1"),
         ("student_share=-0.1", "greater than or equal to 0"),
+        ("student_share=1", "learns from a velocity that is there: name a model with --from"),
     ],
 )
 def test_a_recipe_with_impossible_values_is_refused(setting, fault):
@@ -54,6 +55,44 @@ def test_the_student_is_trained_from_the_averaged_velocity_which_then_stays(tiny
     assert not equal(velocities[0], velocities[1])
     assert equal(velocities[1], velocities[3])
     assert not equal(students[2], students[3])
+
+
+def test_a_run_that_is_made_longer_goes_back_to_the_velocity(tiny):
+    module = FlowModule(tiny.recipe("flow", student_share=0.2), ImageShape(1, 8, 8), 2)
+    module.student_since.fill_(64)
+    images, labels = torch.rand(8, 1, 8, 8) * 2 - 1, torch.arange(8) % 2
+    module.progress = 0.5
+    _, figures = module.loss(images, labels, torch.arange(80, 88))
+    assert list(figures) == ["velocity"]
+    assert module.learning_rate() > 0.3 * module.recipe.learning_rate
+    module.progress = 0.9
+    _, figures = module.loss(images, labels, torch.arange(160, 168))
+    assert list(figures) == ["student"]
+    assert int(module.student_since) == 160
+
+
+@pytest.mark.parametrize("share", [0.0, 1e-9, 0.5])
+def test_the_student_alone_is_trained_of_an_earlier_model(source, tiny, share):
+    """Of one that has none, of one whose student was never trained, and of one whose was."""
+    first = tiny.fit(
+        source, name="first", family="flow", recipe=tiny.recipe("flow", student_share=share)
+    ).weights()
+    recipe = tiny.recipe("flow", student_share=1.0, warm_start="first", images_seen=16, learning_rate=1e-9)
+    second = tiny.fit(source, name="second", family="flow", recipe=recipe).weights()
+    for name, weight in second.items():
+        part, _, rest = name.partition(".")
+        if part == "velocity":
+            assert torch.equal(weight, first[name])
+        elif part == "student":
+            torch.testing.assert_close(
+                weight, first[name if share == 0.5 else f"velocity.{rest}"], atol=1e-6, rtol=0
+            )
+    if share:
+        return
+    longer = tiny.recipe("flow", student_share=1.0, warm_start="first")
+    third = tiny.fit(source, name="third", family="flow", recipe=longer).weights()
+    assert all(torch.equal(third[name], first[name]) for name in first if name.startswith("velocity."))
+    assert any(not torch.allclose(third[name], one, atol=1e-5) for name, one in second.items())
 
 
 def test_an_earlier_velocity_may_be_published_without_giving_up_the_student(tiny):

@@ -7,6 +7,7 @@ import torch
 
 from synth.models.program import ImageShape
 from synth.training.budget import Budget
+from synth.training.pace import eased
 from synth.training.vae import VAEModule
 
 
@@ -119,3 +120,10 @@ def test_a_training_by_the_clock_ends_with_it(tiny, source, monkeypatch, listen)
 def test_a_budget_of_images_ignores_the_clock(tiny):
     assert Budget(tiny.recipe(images_seen=64), images_seen=48).progress == 0.75
     assert Budget(tiny.recipe(images_seen=64), images_seen=80).progress == 1.0
+
+
+def test_the_first_hundred_steps_of_a_warm_start_are_eased(tiny):
+    warm = tiny.recipe(warm_start="first", images_seen=16 * 10_000)
+    assert [eased(warm, 16 * step) for step in (0, 49, 99, 5_000)] == pytest.approx([0.01, 0.5, 1.0, 1.0])
+    assert eased(tiny.recipe(warm_start="first", images_seen=16 * 40), 16 * 9) == pytest.approx(1.0)
+    assert eased(tiny.recipe(), 0) == 1.0

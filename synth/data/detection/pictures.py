@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from synth.data.decode import reading
 from synth.errors import UnreadableError
@@ -18,11 +18,12 @@ def read_mask(path: Path) -> np.ndarray:
     """
     try:
         with reading(path) as image:
-            values = np.asarray(image)
+            # Upright, as images are decoded.
+            values = np.asarray(ImageOps.exif_transpose(image))
     except UnreadableError as error:
         raise UnreadableError(f"the mask {path} {error}") from error
-    if values.ndim == 3 and values.shape[2] >= 3 and (values[..., :1] == values[..., :3]).all():
-        values = values[..., 0]
+    if values.ndim == 3 and (values.shape[2] == 2 or (values[..., :1] == values[..., :3]).all()):
+        values = values[..., 0]  # grey, with or without alpha
     if values.ndim != 2 or values.dtype.kind not in "bui":
         raise UnreadableError(
             f"the mask {path} is in colour: save the number of each pixel's class, grey or with a palette"

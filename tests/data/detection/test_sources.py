@@ -168,6 +168,18 @@ def test_masks_beside_images_are_paired_by_name(tmp_path, picture):
     assert source[0].objects is None
 
 
+def test_masks_are_turned_upright_as_their_images_are_and_may_have_alpha(tmp_path):
+    upright = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    turned = Image.Exif()
+    turned[0x112] = 6  # to be turned clockwise
+    for name, pixels in (("images", upright * 20), ("masks", np.stack([upright, upright], axis=2))):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.rot90(pixels).copy()).save(tmp_path / name / "a.png", exif=turned)
+    (sample,) = open_source(tmp_path)
+    assert (sample.image[..., 0] == upright * 20).all()
+    assert (sample.mask == upright).all()
+
+
 def test_masks_in_sub_folders_are_paired_by_their_paths(tmp_path, picture):
     for value, name in enumerate(("train/0.png", "val/0.png", "1.png")):
         picture(tmp_path / "images" / name, value=value)

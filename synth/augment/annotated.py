@@ -72,9 +72,8 @@ def annotations_of(made: Samples, row: int, original: Sample, record: ImageRecor
         None if boxes.masks is None else boxes.masks.numpy(),
         None if points is None else _keypoints(points),
     )
-    visible = np.ones(len(objects)) if boxes.visible is None else boxes.visible.numpy()
     same = _unchanged(objects, original.objects) & (made.size == (record.height, record.width))
-    return Annotated(record, copy, made.size, objects, _owners(points, boxes), visible, same, mask)
+    return Annotated(record, copy, made.size, objects, _owners(points, boxes), boxes.seen.numpy(), same, mask)
 
 
 def _owners(points: Points | None, boxes: Boxes) -> np.ndarray:

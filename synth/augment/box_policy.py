@@ -68,8 +68,7 @@ def moved(
         known, left = boxes.masks.flatten(1).any(1), masks.flatten(1).any(1)
         corners = torch.where((known & left)[:, None], tight(masks), corners)
         share = torch.where(known, _share_inside(boxes, places, size) * left, share)
-    seen = torch.ones(len(boxes)) if boxes.visible is None else boxes.visible
-    return replace(boxes, corners=corners, visible=seen * share, masks=masks)
+    return replace(boxes, corners=corners, visible=boxes.seen * share, masks=masks)
 
 
 def shifted(boxes: Boxes, by: Tensor, size: tuple[int, int]) -> Boxes:

@@ -38,6 +38,11 @@ class Boxes:
     def __len__(self) -> int:
         return int(self.corners.shape[0])
 
+    @property
+    def seen(self) -> Tensor:
+        """float32 [M]: ``visible``, where all are known."""
+        return torch.ones(len(self)) if self.visible is None else self.visible
+
     def select(self, keep: Tensor) -> Boxes:
         """Those at these positions or of this mask."""
         return Boxes(
@@ -66,7 +71,7 @@ class Boxes:
             torch.cat([part.corners for part in parts]),
             torch.cat([part.rows for part in parts]),
             _joined([part.labels for part in parts]),
-            torch.cat([torch.ones(len(part)) if part.visible is None else part.visible for part in parts]),
+            torch.cat([part.seen for part in parts]),
             _joined(_with_blank([part.masks for part in parts], [len(part) for part in parts])),
             _joined([part.objects for part in parts]),
             _joined([part.copies for part in parts]),

@@ -59,6 +59,19 @@ def test_windows_are_as_small_as_drawn_and_lie_anywhere_that_keeps_the_box():
     assert set(top.tolist()) == set(range(1, 13))
 
 
+@pytest.mark.parametrize("of", ["every", "one"])
+def test_boxes_that_have_left_the_image_are_neither_kept_nor_chosen(of):
+    steps = [
+        {"operation": "translate", "x": 0.5, "y": 0},
+        {"operation": "box_safe_crop", "area": 0.01, "ratio": 1, "of": of, "size": [30, 30]},
+    ]
+    both = samples([[2, 20, 6, 24], [30, 2, 40, 9]], count=20)
+    made = Pipeline.read({"sample": steps}).run(both).boxes
+    sides = made.corners[:, 2:] - made.corners[:, :2]
+    assert made.labels.tolist() == [0] * 20
+    assert bool((sides == 30).all())
+
+
 def test_images_without_boxes_are_cropped_and_all_follows_from_the_record():
     pipeline = Pipeline.read(
         {"sample": [{"operation": "box_safe_crop", "size": [8, 8], "of": "one"}]}, seed=4

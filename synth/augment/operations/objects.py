@@ -167,10 +167,9 @@ def _covered(boxes: Boxes, pasted: Tensor) -> Boxes:
         return boxes
     left = boxes.masks & ~pasted[boxes.rows]
     before, after = boxes.masks.sum((1, 2)), left.sum((1, 2))
-    seen = torch.ones(len(boxes)) if boxes.visible is None else boxes.visible
     return replace(
         boxes,
         corners=torch.where((after < before)[:, None], tight(left), boxes.corners),
-        visible=seen * torch.where(before > 0, after / before.clamp(min=1), 1.0),
+        visible=boxes.seen * torch.where(before > 0, after / before.clamp(min=1), 1.0),
         masks=left,
     )

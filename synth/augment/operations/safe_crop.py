@@ -35,9 +35,11 @@ class BoxSafeCrop(ResizedCrop):
 
     def _window(self, samples: Samples, parameters: Parameters, row: int) -> np.ndarray:
         """int64 [4]: top, left, height and width."""
-        corners = np.zeros((0, 4))
-        if samples.boxes is not None:
-            corners = samples.boxes.corners[samples.boxes.rows == row].double().numpy()
+        corners, boxes = np.zeros((0, 4)), samples.boxes
+        if boxes is not None:
+            # Those that have left the image are still there, flat and at its edge.
+            here = (boxes.rows == row) & (boxes.seen > 0)
+            corners = boxes.corners[here].double().numpy()
         if self.of == "one" and len(corners):
             chosen = int(parameters["box"][row] * len(corners))
             corners = corners[chosen : chosen + 1]

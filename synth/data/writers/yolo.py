@@ -16,7 +16,7 @@ from synth.batch import Batch
 from synth.data.detection.polygons import Polygons, joined, outlines_of
 from synth.data.detection.yolo import CONFIG, IMAGES, LABELS
 from synth.data.encode import Encoding
-from synth.data.objects import Annotated, Catalogue
+from synth.data.objects import Annotated, Annotation, Catalogue
 from synth.data.writers.files import describe, flush, write_file
 from synth.data.writers.manifest import DatasetFile
 from synth.data.writers.objects import annotated, catalogue_of, own_mask
@@ -65,11 +65,19 @@ def _lines(one: Annotated, catalogue: Catalogue) -> Iterator[str]:
         first, last = np.asarray(corners[:2]) / sides, np.asarray(corners[2:]) / sides
         values = np.concatenate([(first + last) / 2, last - first])
         if catalogue.has_pixels:
-            mask = own_mask(one, row)
-            if one.unchanged[row] and isinstance(known.shape, Polygons) and len(known.shape.outlines) == 1:
-                values = known.shape.outlines[0] / sides
+            mask, outline = own_mask(one, row), _outline(known, sides) if one.unchanged[row] else None
+            if outline is not None:
+                values = outline
             elif mask is not None:
                 values = joined(outlines_of(mask)) / sides
             else:
                 values = np.array([first, [last[0], first[1]], last, [first[0], last[1]]])
         yield " ".join([str(label), *(f"{value:.8g}" for value in values.reshape(-1).tolist())])
+
+
+def _outline(one: Annotation, sides: np.ndarray) -> np.ndarray | None:
+    """float64 [P, 2], shares of the sides, where an object has one outline, all inside of the image."""
+    if not isinstance(one.shape, Polygons) or len(one.shape.outlines) != 1:
+        return None
+    shares = one.shape.outlines[0] / sides
+    return shares if ((shares >= 0) & (shares <= 1)).all() else None

@@ -137,6 +137,16 @@ def test_outlines_of_yolo_come_back_and_turn_into_outlines_of_pixels(yolo, tmp_p
     assert flipped.info.categories == ("cat", "dog")
 
 
+def test_outlines_that_leave_the_image_are_written_to_yolo_as_what_is_inside(coco, tmp_path):
+    coco.content["annotations"] = [coco.content["annotations"][0]]
+    coco.content["annotations"][0]["segmentation"] = [[15, 2, 25, 2, 25, 6, 15, 6]]
+    coco.content["annotations"][0]["bbox"] = [15, 2, 10, 4]
+    coco.write()
+    made = augment(coco.file, tmp_path / "out", format="yolo")
+    assert made[0].objects.masks[0].sum() == 20
+    assert made[0].objects.boxes.tolist() == [[15, 2, 20, 6]]
+
+
 @pytest.mark.parametrize("layout", ["coco", "voc", "yolo"])
 def test_each_layout_can_be_written_as_any(layout, coco, tmp_path):
     before = open_source(coco.file)[0].objects

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from synth.augment.boxes import Boxes
+from synth.data.objects import LEAST_SIDE
 
 _EDGE_POINTS = 9
 """That stand for each side of a box where straight lines do not stay straight."""
@@ -40,10 +41,10 @@ class BoxFilter:
     min_side: float = 0.0
 
     def kept(self, boxes: Boxes) -> Tensor:
-        """bool [M]: those that stay; one without any area never does."""
+        """bool [M]: those that stay; one of almost no area never does."""
         sides = boxes.corners[:, 2:] - boxes.corners[:, :2]
         area, least = sides.clamp(min=0).prod(1), sides.amin(1)
-        keep = (least > 0) & (least >= self.min_side) & (area >= self.min_area)
+        keep = (least >= max(self.min_side, LEAST_SIDE)) & (area >= self.min_area)
         if boxes.visible is not None:
             keep &= (boxes.visible > 0) & (boxes.visible >= self.min_visible)
         return keep

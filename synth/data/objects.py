@@ -17,6 +17,8 @@ from synth.errors import SourceError
 Layout = Literal["coco", "voc", "yolo", "masks"]
 Corners = tuple[float, float, float, float]
 """Left, top, right and bottom in pixels; pixel i lies between i and i + 1."""
+LEAST_SIDE = 1e-3
+"""Of a box in pixels: float32 and files do not know shorter ones."""
 
 
 _SIDE = re.compile("left|right", re.IGNORECASE)

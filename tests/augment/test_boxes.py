@@ -143,6 +143,8 @@ def test_boxes_that_are_too_small_in_the_end_are_dropped():
         return Pipeline.read({**limits, "sample": ["invert"]}).run(samples).boxes.labels.tolist()
 
     assert left() == [1, 2, 3]
+    thin = Samples(samples.images, (0,), boxes=Boxes(torch.tensor([[3, 0, 3.0005, 4]]), boxes.rows[:1]))
+    assert not len(Pipeline.read({"sample": ["invert"]}).run(thin).boxes)
     assert left(min_side=2) == [1, 3]
     assert left(min_area=16) == [1, 3]
     assert left(min_area=17) == [3]

@@ -202,7 +202,7 @@ def _annotations(
         if type(image) is not int or image not in listed:
             faults.add(called, f"is of the image {image!r:.40}, which is not in 'images'")
         elif image not in images:
-            faults.mend(called, "annotations of images that are left out")
+            faults.mend(called, "annotations of images that are left out are, too")
         elif type(category) is not int or category not in categories:
             faults.add(called, f"has the category {category!r:.40}, which is not in 'categories'")
         else:

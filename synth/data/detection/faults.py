@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from synth.data.objects import Corners
+import numpy as np
+
+from synth.data.objects import LEAST_SIDE, Corners
 from synth.errors import SourceError, UnreadableError
 from synth.text import plural, some
 
 _NAMED = 10
-_CUT = "reach beyond their image and are cut off at its edges"
-_FLAT = "without any area left out"
+_CUT = "boxes that reach beyond their image are cut off at its edges"
+_FLAT = "boxes without any area are left out"
 
 
 class FaultError(Exception):
@@ -43,7 +45,7 @@ class Faults:
         self._faults.append((entry, what))
 
     def mend(self, entry: str, what: str) -> None:
-        """An entry that can be used, or means nothing."""
+        """Entries such as this one, told together, can be used all the same, or mean nothing."""
         self._mended.setdefault(what, []).append(entry)
 
     def unsafe(self, entry: str, what: str) -> SourceError:
@@ -66,7 +68,7 @@ class Faults:
                 f"{plural(len(self._faults), 'fault')} in {self._where}: {some(told, _NAMED)}. Mend "
                 "them, or leave such entries out with --skip-unreadable."
             )
-        notes = [f"{len(entries):,} {what}: {some(entries, 3)}" for what, entries in self._mended.items()]
+        notes = [f"{what} ({len(entries):,}): {some(entries, 3)}" for what, entries in self._mended.items()]
         if self._faults:
             count = f"{len(self._faults):,} faulty {'entry' if len(self._faults) == 1 else 'entries'}"
             notes.append(f"{count} left out: {some(told, _NAMED)}")
@@ -94,11 +96,12 @@ class Faults:
         if right < 0 or bottom < 0 or left > width or top > height:
             raise FaultError(f"has a box outside of its {width} x {height} image, {span}")
         inside = (max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height)))
-        if inside[0] >= inside[2] or inside[1] >= inside[3]:
-            self.mend(entry, f"boxes {_FLAT}")
+        known = np.asarray(inside, dtype=np.float32)
+        if (known[2:] - known[:2]).min() < LEAST_SIDE:
+            self.mend(entry, _FLAT)
             return None
         if inside != (left, top, right, bottom):
-            self.mend(entry, f"boxes {_CUT}")
+            self.mend(entry, _CUT)
         return inside
 
 

@@ -80,13 +80,13 @@ def test_several_faults_are_told_together(coco):
 
 def test_boxes_beyond_the_edge_are_cut_off_and_flat_ones_left_out_with_a_note(coco):
     coco.content["annotations"][0]["bbox"] = [15, -1, 10, 5]
-    coco.content["annotations"][1]["bbox"] = [3, 3, 0, 5]
+    coco.content["annotations"][1]["bbox"] = [3, 3, 1e-6, 5]  # no side at all in float32
     coco.write()
     source = open_source(coco.file)
     assert source[0].objects.boxes.tolist() == [[15, 0, 20, 4], [1, 0, 2, 3]]
     notes = " ".join(source.info.notes)
-    assert "1 boxes reach beyond their image and are cut off at its edges: annotation 101" in notes
-    assert "1 boxes without any area left out: annotation 11" in notes
+    assert "boxes that reach beyond their image are cut off at its edges (1): annotation 101" in notes
+    assert "boxes without any area are left out (1): annotation 11" in notes
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,7 @@ try:
 except ImportError as error:
     raise UsageError(
         f"Keras cannot be loaded ({error}). Install synth-service[keras], and set KERAS_BACKEND=torch, or "
-        f"install "
-        "synth-service[tensorflow]."
+        "install synth-service[tensorflow]."
     ) from error
 
 
@@ -29,8 +28,9 @@ class AugmentedPyDataset(keras.utils.PyDataset):  # type: ignore[misc]
             by.
     """
 
-    def __init__(self, batches: ArrayBatches, epoch: int, **loading: Any) -> None:
-        super().__init__(**loading)
+    def __init__(self, batches: ArrayBatches, epoch: int) -> None:
+        # Without workers of Keras: these begin before each_epoch tells which epoch it is.
+        super().__init__()
         self._batches = batches
         self.each_epoch = keras.callbacks.LambdaCallback(on_epoch_begin=self._began)
         self.set_epoch(epoch)
@@ -68,22 +68,17 @@ def as_keras(
     ids: Ids = "content",
     classes: Classes = None,
     channels: int | None = None,
-    workers: int = 1,
-    use_multiprocessing: bool = False,
-    max_queue_size: int = 10,
 ) -> AugmentedPyDataset:
     """A ``keras.utils.PyDataset`` of the batches that ``as_stream`` has for the same arguments, channels
     last.
 
     ``model.fit(dataset, epochs=10, shuffle=False, callbacks=[dataset.each_epoch])``: the order is drawn by
-    key for each epoch already. A training that goes on says ``initial_epoch``.
+    key for each epoch already. A training that goes on says ``initial_epoch``. Batches are made in the loop.
 
     Args:
         data, pipeline, ids, classes, channels: see ``synth.integrations.torch.as_torch``.
         epoch: whose batches they are until ``set_epoch`` or ``each_epoch`` say another.
         batch_size, shuffle, seed, rank, world, drop_last: see ``synth.integrations.torch.as_stream``.
-        workers, use_multiprocessing, max_queue_size: as Keras has them. Threads take turns;
-            processes work side by side.
 
     Raises UsageError for arguments that do not fit.
     """
@@ -100,10 +95,4 @@ def as_keras(
         classes=classes,
         channels=channels,
     )
-    return AugmentedPyDataset(
-        batches,
-        epoch,
-        workers=workers,
-        use_multiprocessing=use_multiprocessing,
-        max_queue_size=max_queue_size,
-    )
+    return AugmentedPyDataset(batches, epoch)

@@ -61,6 +61,9 @@ def test_fit_sees_the_batches_of_every_epoch_that_a_stream_has(as_keras, source)
     assert pairs(seen)[-6:] == wanted
     dataset.set_epoch(2)
     assert pairs([dataset[2]]) == wanted[2:3]
+    # Those of Keras would begin with the epoch of before.
+    with pytest.raises(TypeError, match="workers"):
+        as_keras(part, FLIP, batch_size=8, workers=2)
 
 
 def test_images_alone_and_dictionaries_are_arrays(as_keras):

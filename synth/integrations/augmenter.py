@@ -37,6 +37,8 @@ class Augmenter:
             raise UsageError(f"Images have 1 to 4 channels, not {channels!r}.")
         self.originals, self._pipeline, self._channels = originals, pipeline, channels
         self.mixes = pipeline is not None and bool(pipeline.specification.batch)
+        steps = () if pipeline is None else pipeline.specification.operations()
+        self._moving = next((one.id for one in steps if one.geometry != "none" and one.probability > 0), None)
         # The ids of a whole data set decode it once, which only mixing needs: here, and not in each worker.
         self._partners = (
             usable(Partners(originals.ids, self._alone, len(originals.classes or ()))) if self.mixes else None
@@ -61,6 +63,12 @@ class Augmenter:
                 raise SourceError(
                     f"Sample {one.id} has a target of {type(one.target).__name__}, which cannot be mixed: a "
                     "number of a class, shares or masks can."
+                )
+            if self._moving is not None and one.unread:
+                raise SourceError(
+                    f"Sample {one.id} has a target of {type(one.target).__name__}, and it is not known what of "
+                    f"it moves with the image, which {self._moving} moves. Give boxes, masks and points as a "
+                    "dictionary, see synth.integrations.targets, or leave such steps out."
                 )
             kinds.setdefault(one.kind, []).append(row)
         items: dict[int, Item] = {}
@@ -102,7 +110,13 @@ def collate(items: Sequence[Item]) -> Any:
 
     Raises SourceError where images have several shapes.
     """
-    if not isinstance(items[0], tuple):
+    pairs = sum(isinstance(item, tuple) for item in items)
+    if pairs not in (0, len(items)):
+        raise SourceError(
+            f"{pairs} of the batch's {len(items)} images have a target, and the others have none: give all "
+            "of the data set one, or the loader collate_fn=list."
+        )
+    if not pairs:
         return _stack(items, "images")
     images, targets = zip(*items, strict=True)
     return _stack(images, "images"), _collate_targets(targets)
@@ -129,9 +143,7 @@ def _stack(values: Sequence[Tensor], what: str) -> Tensor:
     if len(shapes) > 1:
         raise SourceError(
             f"The {what} of a batch have several shapes, {list(shapes[0])} and {list(shapes[-1])}: let the "
-            f"pipeline "
-            "end in resized_crop with a size; give 'channels' where some are grey and some of colour; or "
-            "give "
-            "the loader collate_fn=list."
+            "pipeline end in resized_crop with a size; give 'channels' where some are grey and some of "
+            "colour; or give the loader collate_fn=list."
         )
     return torch.stack(list(values))

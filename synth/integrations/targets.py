@@ -1,13 +1,14 @@
 """What belongs to an image in a training loop: read from the usual forms, and given back in the same one.
 
 - a number, ``7`` or ``tensor(7)``: of its class; a pipeline that mixes makes shares of it, float32 [K];
-- a tensor [H, W] of integers, or a PIL image: a mask, the class of each pixel;
+- a tensor or array [H, W] or [1, H, W] of integers or bool, or a PIL image: a mask, the class of each pixel;
 - a dictionary with any of ``KEYS``: ``boxes`` float [M, 4] of left, top, right and bottom in pixels,
   ``labels`` int64 [M] of boxes, ``masks`` [M, H, W] and numbers ``objects`` [M] of their objects, ``points``
   float [K, 2] and the objects ``owners`` [K] that they belong to (``kinds``, ``mirrors`` and ``seen`` as
   ``Points`` has them; ``seen`` is given back in any case, 0 for what left the image), ``mask`` [H, W],
   ``label``; mixing adds ``copies`` [M] and ``owner_copies`` [K], see ``Boxes.copies``;
-- anything else: it stays as it is.
+- anything else stays as it is, but for lists, tuples and what has two dimensions or more: where images move,
+  they are refused, as nobody knows what in them would have to move too.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _OF_POINTS = {
     "owner_copies": "copies",
 }
 """Keys of what is known of points, and what ``Points`` calls it."""
+_OF_BOXES = ("labels", "masks", "objects", "copies")
 KEYS = ("label", "boxes", "labels", "masks", "objects", "copies", "mask", "points", *_OF_POINTS, "image_id")
 _MATRIX, _STACK = 2, 3
 
@@ -61,15 +63,23 @@ class Original:
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """Originals of equal kinds may be augmented together."""
+        """Originals of equal kinds may be augmented together: of each, as much is known."""
+        boxes = self.boxes
         return (
             self.image.shape,
-            type(self.label),
-            None
-            if self.boxes is None
-            else tuple(one is None for one in (self.boxes.labels, self.boxes.objects, self.boxes.copies)),
+            self.label.shape if isinstance(self.label, Tensor) else type(self.label),
+            None if boxes is None else tuple(getattr(boxes, name) is None for name in _OF_BOXES),
             None if self.mask is None else self.mask.dtype,
             None if self.points is None else tuple(one is None for one in self.points.about),
+        )
+
+    @property
+    def unread(self) -> bool:
+        """Whether the target may have places in the image that nobody has read."""
+        if any(one is not None for one in (self.label, self.boxes, self.mask, self.points)):
+            return False
+        return isinstance(self.target, (list, tuple)) or (
+            not isinstance(self.target, (str, bytes, Mapping)) and np.ndim(self.target) >= _MATRIX
         )
 
 
@@ -130,8 +140,7 @@ def write_target(original: Original, made: Samples, row: int) -> Any:
         assert made.boxes is not None
         return made.boxes.corners[made.boxes.rows == row]
     if original.mask is not None:
-        assert made.masks is not None
-        return made.masks[row]
+        return _mask(target, made, row)
     return target if original.label is None else _label(made, row)
 
 
@@ -150,13 +159,22 @@ def _written(original: Original, made: Samples, row: int) -> dict[str, Any]:
             if column is not None:
                 written[key] = column
     if made.masks is not None:
-        written["mask"] = made.masks[row]
+        written["mask"] = _mask(original.target["mask"], made, row)
     if made.points is not None:
         points = made.points.select(made.points.rows == row)
         written["points"] = points.places
         of_points = {key: getattr(points, name) for key, name in _OF_POINTS.items()}
         written |= {key: value for key, value in of_points.items() if value is not None}
     return written
+
+
+def _mask(given: Any, made: Samples, row: int) -> Tensor:
+    """In the form that it was given in: bool, or with a channel, if it was."""
+    assert made.masks is not None
+    mask = made.masks[row]
+    if getattr(given, "dtype", None) in (torch.bool, np.dtype(bool)):
+        mask = mask.bool()
+    return mask[None] if getattr(given, "ndim", _MATRIX) == _STACK else mask
 
 
 def _label(made: Samples, row: int) -> int | Tensor:
@@ -217,8 +235,7 @@ def _pixels(target: Mapping[str, Any], name: str) -> Tensor | None:
     if masks.ndim != _STACK or masks.is_floating_point():
         raise SourceError(
             f"The masks of {name} are {masks.dtype} {[*masks.shape]}: objects have one each, [M, H, W] of "
-            f"bool or "
-            "of 0 and 1; the class of each pixel is 'mask', [H, W]."
+            "bool or of 0 and 1; the class of each pixel is 'mask', [H, W]."
         )
     return masks.bool()
 
@@ -245,16 +262,19 @@ def _as_label(value: Any) -> int | Tensor | None:
 
 
 def _as_mask(value: Any) -> Tensor | None:
+    """Integers [H, W] of a mask in any usual form, or None of what is none."""
     if isinstance(value, Image.Image):
         value = np.asarray(value)
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biu":
         value = torch.from_numpy(value.copy())
-    if _is_of_torchvision(value, "Mask"):
-        value = value.as_subclass(Tensor)
-        value = value[0] if value.ndim > _MATRIX and len(value) == 1 else value
-    if not isinstance(value, Tensor) or value.ndim != _MATRIX:
+    if not isinstance(value, Tensor):
         return None
-    return None if value.is_floating_point() or value.dtype == torch.bool else value
+    mask = value.as_subclass(Tensor)
+    if mask.ndim == _STACK and len(mask) == 1:
+        mask = mask[0]
+    if mask.ndim != _MATRIX or mask.is_floating_point() or mask.is_complex():
+        return None
+    return mask.to(torch.uint8) if mask.dtype == torch.bool else mask
 
 
 def _is_of_torchvision(value: object, name: str) -> bool:

@@ -71,6 +71,11 @@ def test_pictures_with_alpha_or_a_palette_keep_their_look():
         ((PIXELS[0], {"mask": np.zeros((4, 6), dtype=np.float32)}), "no picture of integers"),
         ((PIXELS[0], np.zeros((5, 6), dtype=np.int64)), "masks are 5 x 6"),
         ((PIXELS[0], {"boxes": [[3.0, 0.0, 1.0, 2.0]]}), "left, top, right, bottom"),
+        ((PIXELS[0], [{"bbox": [0, 0, 1, 1]}]), "target of list, .* which horizontal_flip moves"),
+        ((PIXELS[0], ([0, 0, 1, 1], 1)), "target of tuple"),
+        ((PIXELS[0], torch.zeros(1, 4)), "target of Tensor"),
+        ((PIXELS[0], np.zeros((4, 6), dtype=np.float32)), "target of ndarray"),
+        ((PIXELS[0], Image.new("RGB", (6, 4))), "target of Image"),
     ],
 )
 def test_what_cannot_be_augmented_is_refused_and_named(item, message):
@@ -98,6 +103,36 @@ def test_targets_move_with_their_image_and_keep_their_form():
     assert (made[0]["label"], made[0]["image_id"]) == (1, "a")
     kept = [made for _, made in augmented((PIXELS[0], 1), (PIXELS[0], "a text"), (PIXELS[0], 0.5))]
     assert kept == [1, "a text", 0.5]
+    # What nobody reads passes where nothing moves.
+    still = Pipeline.read({"sample": ["invert", {"operation": "horizontal_flip", "probability": 0}]})
+    assert augmented((PIXELS[0], [{"bbox": [0, 0, 1, 1]}]), pipeline=still)[0][1] == [{"bbox": [0, 0, 1, 1]}]
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        torch.eye(4, 6, dtype=torch.bool),
+        np.eye(4, 6, dtype=bool),
+        torch.eye(4, 6, dtype=torch.int64)[None],
+        tv_tensors.Mask(torch.eye(4, 6, dtype=torch.bool)[None]),
+    ],
+    ids=["tensor", "array", "channel", "torchvision"],
+)
+def test_masks_of_bool_and_with_a_channel_move_and_stay_such(mask):
+    (alone, within) = augmented((PIXELS[0], mask), (PIXELS[0], {"mask": mask}))
+    expected = torch.as_tensor(mask).as_subclass(torch.Tensor).flip(-1)
+    for made in (alone[1], within[1]["mask"]):
+        assert made.dtype == expected.dtype
+        assert torch.equal(made, expected)
+
+
+def test_a_target_does_not_depend_on_what_is_known_of_others_in_its_batch():
+    boxes = {"boxes": [[0.0, 0.0, 2.0, 2.0]], "labels": [1]}
+    more = {**boxes, "objects": [5], "masks": PIXELS[1:] > 30}
+    data = as_torch(Items((PIXELS[0], target) for target in (boxes, more, more)), FLIP)
+    together = [target for _, target in data.__getitems__([0, 1, 2])]
+    assert [sorted(target) for target in together] == [sorted(data[at][1]) for at in range(3)]
+    assert sorted(together[0]) == ["boxes", "labels"]
 
 
 def test_masks_of_objects_move_with_their_boxes_also_those_of_a_source(coco):
@@ -141,6 +176,12 @@ def test_collate_keeps_shares_boxes_and_masks():
     torch.testing.assert_close(shares.sum(1), torch.ones(2))
     (again,) = as_stream(pairs, mixing, batch_size=2, shuffle=False)
     assert torch.equal(again[1], shares)
+
+
+def test_a_batch_of_which_some_have_targets_is_refused():
+    for items in ([(PIXELS[0], 1), (PIXELS[0], None)], [PIXELS[0], (PIXELS[0], 1)]):
+        with pytest.raises(SourceError, match="1 of the batch's 2 images have a target"):
+            collate(augmented(*items))
 
 
 def test_mixing_needs_targets_that_can_be_mixed():

@@ -38,3 +38,8 @@ def content_id(pixels: np.ndarray) -> str:
     digest = hashlib.sha256(f"{height}x{width}x{channels}:".encode())
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
+
+
+def picture_id(pixels: np.ndarray) -> str:
+    """The content id of uint8 [H, W, C], the same for a picture in grey and in three equal channels."""
+    return content_id(canonical(pixels))

@@ -16,6 +16,8 @@ from synth.augment.plan import Record
 from synth.augment.samples import Samples
 from synth.errors import SourceError, UsageError
 
+_COLOURS = 3
+
 
 @dataclass(frozen=True)
 class Partners:
@@ -129,6 +131,7 @@ def mixed(samples: Samples, one: Mix, others: Sequence[Samples]) -> Samples:
 
     Raises SourceError for partners of another shape, or that do not have what the samples have.
     """
+    samples, *others = _of_one_depth([samples, *others])
     for part in others:
         if part.images.shape[1:] != samples.images.shape[1:]:
             raise _of_another_shape(samples, part)
@@ -162,6 +165,16 @@ def _numbered(samples: Samples, by: int, more: int) -> Samples:
     return replace(samples, boxes=boxes, points=points)
 
 
+def _of_one_depth(parts: Sequence[Samples]) -> list[Samples]:
+    """With grey images repeated where others are of colour: a source says grey of what has no colour."""
+    if {part.images.shape[1] for part in parts} != {1, _COLOURS}:
+        return list(parts)
+    return [
+        part.with_images(part.images.repeat(1, _COLOURS, 1, 1)) if part.images.shape[1] == 1 else part
+        for part in parts
+    ]
+
+
 def _of_one_type(parts: Sequence[Samples]) -> list[Samples]:
     """With masks of a type that holds the classes of all: those of some images may be above 255."""
     types = [part.masks.dtype for part in parts if part.masks is not None]
@@ -173,6 +186,7 @@ def _of_one_type(parts: Sequence[Samples]) -> list[Samples]:
 
 def together(parts: Sequence[Samples]) -> Samples:
     """One after the other; raises SourceError where their shapes differ."""
+    parts = _of_one_depth(parts)
     for part in parts:
         if part.images.shape[1:] != parts[0].images.shape[1:]:
             raise _of_another_shape(parts[0], part)

@@ -29,12 +29,17 @@ class Augmenter:
     Args:
         originals: where positions, and partners of samples that are mixed, are looked up.
         pipeline: None changes nothing.
-        channels: of all images: grey ones are repeated, once augmented. None leaves them as they are.
+        channels: of all images: grey ones are repeated, once augmented. None leaves them as they were given.
     """
 
     def __init__(self, originals: Originals, pipeline: Pipeline | None, channels: int | None = None) -> None:
         if channels not in (None, 1, 2, 3, 4):
             raise UsageError(f"Images have 1 to 4 channels, not {channels!r}.")
+        if pipeline is not None and not isinstance(pipeline, Pipeline):
+            raise UsageError(
+                f"{type(pipeline).__name__} is no Pipeline, which runs here: read one with Pipeline.read, or "
+                "call the run of a RemotePipeline with the batches of the loop."
+            )
         self.originals, self._pipeline, self._channels = originals, pipeline, channels
         self.mixes = pipeline is not None and bool(pipeline.specification.batch)
         steps = () if pipeline is None else pipeline.specification.operations()
@@ -66,15 +71,15 @@ class Augmenter:
                 )
             if self._moving is not None and one.unread:
                 raise SourceError(
-                    f"Sample {one.id} has a target of {type(one.target).__name__}, and it is not known what of "
-                    f"it moves with the image, which {self._moving} moves. Give boxes, masks and points as a "
-                    "dictionary, see synth.integrations.targets, or leave such steps out."
+                    f"Sample {one.id} has a target of {type(one.target).__name__}, and it is not known what "
+                    f"of it moves with the image, which {self._moving} moves. Give boxes, masks, points in "
+                    "a dictionary, see synth.integrations.targets, or leave such steps out."
                 )
             kinds.setdefault(one.kind, []).append(row)
         items: dict[int, Item] = {}
         for rows in kinds.values():
             alike = [originals[row] for row in rows]
-            made = self._run(stacked(alike, self.originals.classes), epoch)
+            made = self._run(stacked(alike, self.originals.classes), epoch, alike[0].channels)
             together = zip(rows, alike, made.images.unbind(), strict=True)
             for place, (row, original, image) in enumerate(together):
                 items[row] = (
@@ -82,9 +87,15 @@ class Augmenter:
                 )
         return [items[row] for row in range(len(originals))]
 
-    def _run(self, samples: Samples, epoch: int) -> Samples:
+    def _run(self, samples: Samples, epoch: int, given: int | None) -> Samples:
         made = samples if self._pipeline is None else self._pipeline.run(samples, epoch, self._partners)
-        wanted, there = self._channels, made.images.shape[1]
+        there = made.images.shape[1]
+        if self.mixes and there > samples.images.shape[1] and (self._channels or given) in (None, 1):
+            raise SourceError(
+                f"Sample {made.ids[0]} is grey, and its partner or one of its batch is of colour: give "
+                "'channels', 3."
+            )
+        wanted = self._channels or (given if there == 1 else there)
         if wanted is None or there == wanted:
             return made
         if there != 1 or wanted != _COLOURS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal, Protocol, cast
 
@@ -16,6 +17,7 @@ from synth.augment import Samples
 from synth.augment.annotated import with_annotations
 from synth.augment.keys import SampleId
 from synth.data import Sample, Source
+from synth.data.pixels import over_white
 from synth.errors import SourceError, UsageError
 from synth.integrations.targets import Original, read_target
 from synth.pixels import canonical, content_id
@@ -26,7 +28,7 @@ Classes = int | Sequence[str] | None
 """How many classes there are, or their names; None: what the data set says."""
 Data = Source | Dataset[Any] | Sequence[Any]
 
-_CANONICAL = (1, 3)
+_OPAQUE = ("1", "L", "P", "RGB")
 _MODES = {"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "CMYK": "RGB", "YCbCr": "RGB"}
 _OWN = ("L", "LA", "RGB", "RGBA")
 
@@ -75,11 +77,14 @@ class DatasetOriginals:
         self._dataset = cast(Sequence[Any], dataset)
         self._reader = Reader(type(dataset).__name__, ids, classes_of(dataset, classes))
         self.classes = self._reader.classes
-        if isinstance(ids, Sequence) and ids != "content" and len(ids) != len(self):
-            raise UsageError(f"{len(ids)} ids were given for a data set of {len(self)}.")
+        self._ids = None if callable(ids) or ids == "content" else ids
+        if self._ids is not None and len(self._ids) != len(self):
+            raise UsageError(f"{len(self._ids)} ids were given for a data set of {len(self)}.")
 
     @cached_property
     def ids(self) -> Sequence[SampleId]:
+        if self._ids is not None:
+            return tuple(self._ids)
         return tuple(self[position].id for position in range(len(self)))
 
     def __len__(self) -> int:
@@ -87,6 +92,21 @@ class DatasetOriginals:
 
     def __getitem__(self, position: int) -> Original:
         return self._reader.read(self._dataset[position], position)
+
+
+class NoOriginals:
+    """In place of those by position, where there are none."""
+
+    ids: Sequence[SampleId] = ()
+
+    def __init__(self, classes: tuple[str, ...] | None = None) -> None:
+        self.classes = classes
+
+    def __len__(self) -> int:
+        return 0
+
+    def __getitem__(self, position: int) -> Original:
+        raise IndexError(position)
 
 
 class Reader:
@@ -105,20 +125,16 @@ class Reader:
         if pair and len(item) != 2:
             raise SourceError(
                 f"{name} is a tuple of {len(item)}, where an image and its target are wanted. Put the rest "
-                f"into "
-                "the target, or leave it out."
+                "into the target, or leave it out."
             )
-        image = _pixels(item[0] if pair else item, name)
-        return Original(
-            image=image, id=self._id(item, image, position), **read_target(item[1] if pair else None, name)
-        )
+        target = read_target(item[1] if pair else None, name)
+        return replace(original_of_image(item[0] if pair else item, name, self._id(item, position)), **target)
 
-    def _id(self, item: Any, image: Tensor, position: int) -> SampleId:
+    def _id(self, item: Any, position: int) -> SampleId | None:
+        """None: its content."""
         if callable(self._ids):
             return self._ids(item)
-        if self._ids == "content":
-            return key_of(image)
-        return self._ids[position]
+        return None if self._ids == "content" else self._ids[position]
 
 
 def originals_of(data: Data, ids: Ids = "content", classes: Classes = None) -> Originals:
@@ -159,22 +175,25 @@ def classes_of(dataset: object, classes: Classes) -> tuple[str, ...] | None:
     return tuple(str(name) for name in found)
 
 
-def key_of(image: Tensor) -> str:
-    """The content id of uint8 [C, H, W]; a picture has the same in grey and in three equal channels."""
-    pixels = image.permute(1, 2, 0).contiguous().numpy()
-    return content_id(canonical(pixels) if pixels.shape[2] in _CANONICAL else pixels)
+def original_of_image(image: Any, name: str, id: SampleId | None = None) -> Original:
+    """An image in any usual form, as a source would give it; keyed by its content if there is no ``id``.
+
+    Raises SourceError for what is no image of 8 bits.
+    """
+    given = _pixels(image, name)
+    pixels = canonical(given.permute(1, 2, 0).contiguous().numpy())
+    key = content_id(pixels) if id is None else id
+    return Original(torch.from_numpy(pixels).permute(2, 0, 1), key, channels=len(given))
 
 
 def _pixels(image: Any, name: str) -> Tensor:
     """uint8 [C, H, W] of a PIL image, an array [H, W] or [H, W, C], or a tensor [H, W] or [C, H, W]."""
     given = f"{type(image).__name__}"
     if isinstance(image, Image.Image):
-        mode = _MODES.get(image.mode, image.mode)
         given = f"a PIL image of mode {image.mode}"
-        if mode in _OWN:
-            image = np.array(image if mode == image.mode else image.convert(mode))
+        image = _of_pil(image)
     if isinstance(image, np.ndarray):
-        given = f"an array of {image.dtype} {[*image.shape]}"
+        given = f"an array of {image.dtype} {[*image.shape]}" if given == "ndarray" else given
         if image.dtype == np.uint8 and image.ndim in (2, 3):
             channels_last = image if image.ndim == 3 else image[:, :, None]
             return torch.from_numpy(np.ascontiguousarray(channels_last)).permute(2, 0, 1)
@@ -187,3 +206,15 @@ def _pixels(image: Any, name: str) -> Tensor:
         f"{name} has {given} for an image. Images to augment are PIL images, arrays of uint8 [H, W, C] or "
         "tensors of uint8 [C, H, W]: leave ToTensor, and all that scales, out of the data set's transform."
     )
+
+
+def _of_pil(image: Image.Image) -> np.ndarray | None:
+    """uint8 [H, W] or [H, W, C]; None of a mode that has no such.
+
+    Transparency that is a channel stays one. That of single colours is laid over white, as sources have it.
+    """
+    if "transparency" in image.info and image.mode in _OPAQUE:
+        laid = over_white(np.array(image.convert("RGBA")))
+        return laid[..., 0] if image.mode in ("1", "L") else laid
+    mode = _MODES.get(image.mode, image.mode)
+    return np.array(image if mode == image.mode else image.convert(mode)) if mode in _OWN else None

@@ -51,6 +51,7 @@ class Original:
         target: as it was given, or None.
         label: number of its class, or shares float32 [K].
         boxes, mask, points: as ``Samples`` has them, of one sample; mask [H, W].
+        channels: that a grey image is to have once it is augmented, where it was given with more.
     """
 
     image: Tensor
@@ -60,6 +61,7 @@ class Original:
     boxes: Boxes | None = None
     mask: Tensor | None = None
     points: Points | None = None
+    channels: int | None = None
 
     @property
     def kind(self) -> tuple[object, ...]:
@@ -67,6 +69,7 @@ class Original:
         boxes = self.boxes
         return (
             self.image.shape,
+            self.channels,
             self.label.shape if isinstance(self.label, Tensor) else type(self.label),
             None if boxes is None else tuple(getattr(boxes, name) is None for name in _OF_BOXES),
             None if self.mask is None else self.mask.dtype,

@@ -15,7 +15,7 @@ from torch import Tensor
 from synth.augment import Partners, Pipeline, Samples, Specification
 from synth.augment.keys import sample_words
 from synth.errors import LabelError
-from synth.pixels import canonical, content_id
+from synth.pixels import picture_id
 from synth.serving.answers import AugmentationAnswer
 from synth.serving.augment_answer import AugmentedAnswer
 from synth.serving.augment_plan import Augmentation, Group, check_form
@@ -103,7 +103,9 @@ def make_augmentation(
 
     Raises LabelError for labels that are no classes, and UsageError for ids that are none.
     """
-    ids = tuple(map(_content_id, images)) if body.ids is None else tuple(body.ids)
+    # Where none are told, as sources have them.
+    told = [picture_id(one.permute(1, 2, 0).numpy()) for one in images] if body.ids is None else body.ids
+    ids = tuple(told)
     sample_words(ids)  # raises now, and not when half of the answer is sent
     numbers = body.numbers()
     by_shape: dict[tuple[int, ...], list[int]] = {}
@@ -145,8 +147,3 @@ def _check_count(count: int, settings: ServerSettings) -> None:
             f"{count:,} images were asked for, all copies together, and one request may have {limit:,}. Ask "
             "for fewer copies, going on with epoch, or send fewer images."
         )
-
-
-def _content_id(image: Tensor) -> str:
-    """As sources have it."""
-    return content_id(canonical(image.permute(1, 2, 0).contiguous().numpy()))

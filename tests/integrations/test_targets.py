@@ -8,11 +8,12 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision import tv_tensors
+from torchvision.datasets import ImageFolder
 
 from synth.augment import Pipeline
 from synth.data import open_source
 from synth.errors import SourceError
-from synth.integrations.torch import as_stream, as_torch, collate
+from synth.integrations.torch import as_stream, as_torch, as_transform, collate
 from tests.data.detection.conftest import coco as coco
 from tests.data.detection.conftest import picture as picture
 
@@ -25,6 +26,9 @@ class Items(list):
     """A list is a data set of PyTorch too; this one names its classes."""
 
     classes = ("cat", "dog")
+
+    def __getitem__(self, position):
+        return super().__getitem__(position)
 
 
 def augmented(*items, pipeline=FLIP, **options):
@@ -51,10 +55,39 @@ def test_an_image_may_have_any_usual_form(image):
 
 def test_pictures_with_alpha_or_a_palette_keep_their_look():
     rgba = Image.fromarray(np.stack([PIXELS[0]] * 3 + [PIXELS[1]], axis=-1), "RGBA")
-    palette = Image.fromarray(PIXELS[0]).convert("P")
+    colour = np.stack([PIXELS[0], PIXELS[1], PIXELS[0]], axis=-1)
+    palette = Image.fromarray(colour).convert("P")
     four, three = (augmented(one)[0] for one in (rgba, palette))
     assert [len(four), len(three)] == [4, 3]
-    assert torch.equal(three[0], FLIPPED[0])
+    assert torch.equal(three[0], torch.from_numpy(np.array(palette.convert("RGB"))[..., 0]).flip(1))
+
+
+def test_pictures_of_a_folder_are_augmented_as_those_of_a_source(tmp_path):
+    """Grey pictures as such, though loaders give them three channels; transparency as it looks on white."""
+    colour = np.stack([PIXELS[0], PIXELS[1], PIXELS[0]], axis=-1)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    Image.fromarray(PIXELS[0]).save(tmp_path / "a" / "grey.png")
+    Image.fromarray(colour).save(tmp_path / "b" / "colour.png")
+    clear = Image.fromarray(colour).convert("P")
+    clear.save(tmp_path / "a" / "clear.png", transparency=clear.getpixel((0, 0)))
+    for spec in ({"sample": ["gaussian_noise", "hue"]}, {"sample": ["gaussian_noise"], "batch": ["mixup"]}):
+        pipeline = Pipeline.read(spec, seed=1)
+        theirs = collate(as_torch(ImageFolder(tmp_path, loader=_opaque), pipeline).__getitems__(range(3)))
+        ours = collate(as_torch(open_source(tmp_path), pipeline, channels=3).__getitems__(range(3)))
+        assert torch.equal(theirs[0], ours[0])
+        assert torch.equal(theirs[1], ours[1])
+    transform = as_transform(FLIP)
+    for name in ("a/grey.png", "b/colour.png"):
+        with Image.open(tmp_path / name) as picture:
+            made = transform(picture)
+            assert (made.mode, np.array(made).tolist()) == (picture.mode, np.array(picture)[:, ::-1].tolist())
+
+
+def _opaque(path):
+    """As loaders of torchvision give pictures, but with what they know of transparency."""
+    with Image.open(path) as picture:
+        return picture.copy() if "transparency" in picture.info else picture.convert("RGB")
 
 
 @pytest.mark.parametrize(
@@ -201,18 +234,24 @@ def test_grey_images_fit_those_of_colour_once_channels_are_said():
     colour = np.stack([PIXELS[0], PIXELS[1], PIXELS[0]], axis=-1)
     with pytest.raises(SourceError, match=r"\[1, 4, 6\] and \[3, 4, 6\].*'channels'"):
         collate(augmented(PIXELS[0], colour))
+    mixing = Pipeline.read({"batch": ["mixup"]})
+    with pytest.raises(SourceError, match=r"is grey, and its partner .*'channels'"):
+        augmented(PIXELS[0], colour, pipeline=mixing)
     batch = collate(augmented(PIXELS[0], colour, channels=3))
     assert torch.equal(batch[0], FLIPPED[:1].expand(3, 4, 6))
     with pytest.raises(SourceError, match="has 3 channels and 1 are wanted"):
         augmented(colour, channels=1)
 
 
-def test_ids_are_the_content_or_those_of_the_user():
+def test_ids_are_the_content_or_those_of_the_user(monkeypatch):
     noise = Pipeline.read({"sample": ["gaussian_noise"]})
     same = [PIXELS[0], PIXELS[0]]
     by_content = augmented(*same, pipeline=noise)
     assert torch.equal(*by_content)
     for ids in ([5, 6], ["a", "b"]):
         assert not torch.equal(*augmented(*same, pipeline=noise, ids=ids))
+    with monkeypatch.context() as patch:
+        patch.setattr(Items, "__getitem__", None)  # ids that are given need no pass over the images
+        as_torch(Items(same), Pipeline.read({"batch": ["mixup"]}), ids=["a", "b"])
     named = as_torch(Items([(PIXELS[0], "a"), (PIXELS[0], "b")]), noise, ids=lambda item: item[1])
     assert torch.equal(named[0][0], augmented(PIXELS[0], pipeline=noise, ids=["a"])[0])

@@ -89,5 +89,5 @@ def test_images_without_classes_are_batches_of_images_alone(tiny, tmp_path):
 
 
 def test_a_transform_refuses_what_it_cannot_key():
-    with pytest.raises(SourceError, match="ToImage"):
+    with pytest.raises(SourceError, match="scaling to floats after it"):
         as_transform(Pipeline.read({"sample": ["invert"]}))(torch.zeros(3, 8, 8))

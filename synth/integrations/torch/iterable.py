@@ -12,8 +12,7 @@ from torch.utils.data import IterableDataset
 from synth.augment import Pipeline
 from synth.errors import ResumeError, UsageError
 from synth.integrations.augmenter import Augmenter, Item
-from synth.integrations.originals import Reader
-from synth.integrations.targets import Original
+from synth.integrations.originals import NoOriginals, Reader
 from synth.integrations.torch.keyed import check_same
 from synth.integrations.torch.passes import Passes, Place, failing
 from synth.integrations.turns import check_whole
@@ -43,7 +42,7 @@ class AugmentedIterable(IterableDataset[Any]):
                 "from: give a map-style one, or leave out 'batch'."
             )
         self._dataset, self._reader, self._collate = dataset, reader, collate
-        self._augmenter = Augmenter(_Nothing(reader.classes), pipeline, channels)
+        self._augmenter = Augmenter(NoOriginals(reader.classes), pipeline, channels)
         self._batch_size = check_whole("batch_size", batch_size, 1)
         self._what = {"batch_size": self._batch_size, **self._augmenter.what}
         self._passes = Passes()
@@ -124,18 +123,3 @@ class AugmentedIterable(IterableDataset[Any]):
         told = asdict(place)
         del told["start"]
         return {**self._what, **told, "inner": inner}
-
-
-class _Nothing:
-    """In place of positions, where there are none."""
-
-    ids: Sequence[str] = ()
-
-    def __init__(self, classes: tuple[str, ...] | None) -> None:
-        self.classes = classes
-
-    def __len__(self) -> int:
-        return 0
-
-    def __getitem__(self, position: int) -> Original:
-        raise IndexError(position)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 
 from synth.augment.keys import Draws, SampleId, unit
 from synth.augment.operation import Meta, MixingOperation, Parameters
-from synth.augment.plan import Record
+from synth.augment.recording import Entries, Record, parameters_of, plain_row
 from synth.augment.samples import Samples
 from synth.errors import SourceError, UsageError
 
@@ -95,35 +95,39 @@ def entry_of(one: Mix, at: int, plans: Sequence[Record]) -> dict[str, Any]:
     places, alone = one.partners[at].tolist(), one.operation.partners == 1
     return {
         "id": one.operation.id,
-        "parameters": {name: column[at].tolist() for name, column in one.parameters.items()},
+        "parameters": plain_row(one.parameters, at),
         "partner": places[0] if alone else places,
         "partner_plan": plans[0] if alone else list(plans),
     }
 
 
 def mix_of(
-    step: MixingOperation, rows: Sequence[int], entries: Sequence[Mapping[str, Any]], partners: Partners
-) -> tuple[Mix, list[list[Record]]]:
-    """The mix that these records, one for each row, were made of, and the plans of its partners, [n][k].
+    step: MixingOperation, entries: Entries, meta: Meta, partners: Partners
+) -> tuple[Mix, list[list[tuple[int, Record]]]]:
+    """The mix that these records were made of; and of each of k partners, n places with their plans.
 
     Raises UsageError for what is no such record, or is one of another data set.
     """
-    try:
-        places = np.asarray([entry["partner"] for entry in entries], dtype=np.int64)
-        places = places.reshape(len(rows), step.partners)
-        plans = [entry["partner_plan"] for entry in entries]
-        each = [[plan] for plan in plans] if step.partners == 1 else plans
-        if {len(one) for one in each} != {step.partners}:
-            raise ValueError(f"it takes {step.partners} partners")
-        parameters = {
-            name: np.asarray([entry["parameters"][name] for entry in entries])
-            for name in entries[0]["parameters"]
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"The record of {step.id} is no plan of a mix ({error!r}).") from None
-    if places.min() < 0 or places.max() >= len(partners.ids):
-        raise UsageError(f"The record of {step.id} names partners that are not in this data set.")
-    return Mix(step, np.asarray(rows, dtype=np.int64), places, parameters), each
+    pairs = []
+    for row, entry in entries.items():
+        places: Any = entry.get("partner")
+        plans: Any = entry.get("partner_plan")
+        if step.partners == 1:
+            places, plans = [places], [plans]
+        lists = isinstance(places, list) and isinstance(plans, list)
+        if not lists or not len(places) == len(plans) == step.partners:
+            raise UsageError(
+                f"The record of sample {row}: {step.id} takes {step.partners} partners with their plans."
+            )
+        if not all(type(place) is int and 0 <= place < len(partners.ids) for place in places):
+            raise UsageError(
+                f"The record of sample {row}: {step.id} names partners that are not in this data set."
+            )
+        pairs.append([*zip(places, plans, strict=True)])
+    chosen = np.asarray([[place for place, _ in pair] for pair in pairs])
+    parameters = parameters_of(step, entries, meta)
+    one = Mix(step, np.asarray([*entries], dtype=np.int64), chosen, parameters)
+    return one, [[*column] for column in zip(*pairs, strict=True)]
 
 
 def mixed(samples: Samples, one: Mix, others: Sequence[Samples]) -> Samples:

@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -110,6 +110,16 @@ class Operation(BaseModel):
         """The parameters, from those drawn and from the extra words, int64 [n, ``extra_words``]."""
         return found
 
+    def refuse(self, parameters: Parameters, meta: Meta) -> None:
+        """Raise ValueError for parameters that no plan for such samples has.
+
+        They come from a record, with the names, shapes and types of those that are planned.
+        """
+        for name in self.drawn:
+            if name in parameters:
+                one: Distribution = getattr(self, name)
+                require(parameters, name, one.low, one.high)
+
     def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width after it; raises ConfigError where it cannot be applied to images of that size."""
         return size
@@ -159,6 +169,13 @@ class MixingOperation(Operation):
 
         Samples and partners have the same of boxes, masks and points.
         """
+
+
+def require(parameters: Parameters, name: str, low: Any, high: Any) -> None:
+    """Raise ValueError where a parameter lies outside of bounds, numbers or arrays."""
+    values = parameters[name]
+    if not ((values >= low) & (values <= high)).all():
+        raise ValueError(f"{name} lies outside of {np.asarray(low).tolist()} to {np.asarray(high).tolist()}")
 
 
 def column(values: np.ndarray, like: Tensor) -> Tensor:

@@ -29,8 +29,9 @@ from synth.augment.mixing import (
 )
 from synth.augment.objects import has_objects
 from synth.augment.operation import Meta
-from synth.augment.plan import Plan, Record, make_plan, part_of, plan_of, records, words_wanted
+from synth.augment.plan import Plan, make_plan, part_of, words_wanted
 from synth.augment.reading import read_specification
+from synth.augment.recording import Entries, Record, plan_of, records, sorted_out
 from synth.augment.samples import Samples
 from synth.augment.specification import Specification
 from synth.errors import SourceError
@@ -71,7 +72,7 @@ class Pipeline:
     def plan(self, samples: Samples, epoch: int = 0) -> Plan:
         """What ``run`` does to these samples, before they are mixed."""
         draws = Draws(epoch_key(self.seed, epoch), sample_words(samples.ids), self._layout)
-        return make_plan(self.specification, draws, len(samples), Meta(samples.size, samples.images.shape[1]))
+        return make_plan(self.specification, draws, len(samples), _meta(samples))
 
     def run(self, samples: Samples, epoch: int = 0, partners: Partners | None = None) -> Samples:
         """The samples augmented; those given are not changed.
@@ -135,11 +136,12 @@ class Pipeline:
     def record(self, samples: Samples, epoch: int = 0, partners: Partners | None = None) -> list[Record]:
         """The plan of each sample as JSON, which ``replay`` takes. That of a mix holds its partner's."""
         self._refuse_unfit(samples)
+        samples = checked(samples)
         plan = self.plan(samples, epoch)
         found = records(plan, len(samples))
         if self.specification.batch:
             partners = usable(partners)
-            for one in self._mixing(self.apply(checked(samples), plan), epoch, partners):
+            for one in self._mixing(self.apply(samples, plan), epoch, partners):
                 for at, row in enumerate(one.rows.tolist()):
                     others = [partners.sample(place) for place in one.partners[at].tolist()]
                     plans = [records(self.plan(other, epoch), 1)[0] for other in others]
@@ -147,39 +149,36 @@ class Pipeline:
         return found
 
     def replay(self, samples: Samples, found: Sequence[Record], partners: Partners | None = None) -> Samples:
-        """The samples as these records, one for each, say; nothing is drawn."""
+        """The samples as these records, one for each, say; nothing is drawn.
+
+        Raises UsageError for what ``record`` cannot have made of these samples, besides what ``run`` raises.
+        """
         self._refuse_unfit(samples)
-        mixing = {step.id for step in self.specification.batch}
-        if not mixing:
-            return self.apply(checked(samples), plan_of(self.specification, found))
-        alone = [
-            [entry for entry in record if not (isinstance(entry, dict) and entry.get("id") in mixing)]
-            for record in found
-        ]
-        made = self.apply(checked(samples), plan_of(self.specification, alone))
+        entries = sorted_out(found, len(samples))
+        mixes = {step: entries.pop(step.id, {}) for step in self.specification.batch}
+        made = self._again(samples, entries)
+        if not mixes:
+            return made
         partners = usable(partners)
         made = mixable(made, partners.classes)
-        for step in self.specification.batch:
-            entries = [
-                (r, entry) for r, record in enumerate(found) for entry in record if entry["id"] == step.id
-            ]
-            if not entries:
+        for step, mix in mixes.items():
+            if not mix:
                 continue
-            one, plans = mix_of(step, [r for r, _ in entries], [entry for _, entry in entries], partners)
+            one, plans = mix_of(step, mix, _meta(made), partners)
             others = [
-                together([self._again(partners, *each) for each in zip(places, column, strict=True)])
-                for places, column in zip(one.partners.T.tolist(), zip(*plans, strict=True), strict=True)
+                together([self._again(partners.sample(at), sorted_out([plan], 1)) for at, plan in each])
+                for each in plans
             ]
             made = mixed(made, one, [mixable(part, partners.classes) for part in others])
         return self._without_hidden(made)
 
-    def _again(self, partners: Partners, place: int, plan: Record) -> Samples:
-        return self.apply(checked(partners.sample(place)), plan_of(self.specification, [plan]))
+    def _again(self, samples: Samples, entries: Mapping[str, Entries]) -> Samples:
+        return self.apply(checked(samples), plan_of(self.specification, entries, _meta(samples)))
 
     def _mixing(self, made: Samples, epoch: int, partners: Partners) -> list[Mix]:
         steps = self.specification.batch
         draws = Draws(epoch_key(self.seed, epoch), sample_words(made.ids), Layout(mixing_words(steps)))
-        return plan_mixing(steps, draws, made.ids, Meta(made.size, made.images.shape[1]), partners)
+        return plan_mixing(steps, draws, made.ids, _meta(made), partners)
 
     def apply(self, samples: Samples, plan: Plan) -> Samples:
         """The samples as ``plan`` says, which was made for them; they are not checked again."""
@@ -199,3 +198,7 @@ class Pipeline:
         if points is not None and points.objects is not None and boxes.objects is not None:
             points = points.select(~belonging(points, hidden) | belonging(points, kept))
         return replace(samples, boxes=kept, points=points)
+
+
+def _meta(samples: Samples) -> Meta:
+    return Meta(samples.size, samples.images.shape[1])

@@ -1,11 +1,12 @@
-"""Plans: which operation is applied to which samples, with which parameters, in plain numbers."""
+"""Plans: which operation is applied to which samples, with which parameters, in plain numbers.
+
+``synth.augment.recording`` turns them into JSON, and back.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,6 @@ from synth.augment.operation import Meta, SampleOperation
 from synth.augment.region import Region
 from synth.augment.samples import Samples
 from synth.augment.specification import Group, Specification, Step
-from synth.errors import UsageError
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +51,6 @@ class Application:
 _KEY = 2
 """Words of a region's key, the last ones of its group."""
 Plan = list[Application]
-Record = list[dict[str, Any]]
-"""Of one sample: ``{"id": ..., "parameters": {...}}`` for each operation that is applied to it, in order.
-
-One within a region has the key that chose its objects, ``within``, besides.
-"""
 
 
 def words_wanted(steps: Sequence[Step]) -> dict[str, int]:
@@ -91,50 +86,6 @@ def part_of(plan: Plan, begin: int, end: int) -> Plan:
             inside = one.inside and Inside(one.inside.region, one.inside.keys[first:last])
             found.append(Application(one.operation, one.rows[first:last] - begin, parameters, inside))
     return found
-
-
-def records(plan: Plan, count: int) -> list[Record]:
-    """The plan of each sample, ready for JSON."""
-    found: list[Record] = [[] for _ in range(count)]
-    for one in plan:
-        names = list(one.parameters)
-        columns = [one.parameters[name].tolist() for name in names]
-        for place, row in enumerate(one.rows.tolist()):
-            values = {name: column[place] for name, column in zip(names, columns, strict=True)}
-            entry: dict[str, Any] = {"id": one.operation.id, "parameters": values}
-            if one.inside is not None:
-                entry["within"] = int(one.inside.keys[place])
-            found[row].append(entry)
-    return found
-
-
-def plan_of(specification: Specification, found: Sequence[Record]) -> Plan:
-    """The plan that these records, one for each sample, were made of.
-
-    Raises UsageError for records of another pipeline.
-    """
-    plan: Plan = []
-    try:
-        by_row = [{entry["id"]: entry for entry in record} for record in found]
-        unknown = {name for row in by_row for name in row} - {step.id for step in specification.operations()}
-        if unknown:
-            raise UsageError(f"The record is of another pipeline: {sorted(unknown)} are not in this one.")
-        for operation in specification.operations():
-            rows = [row for row, entries in enumerate(by_row) if operation.id in entries]
-            if rows:
-                entries = [by_row[row][operation.id] for row in rows]
-                parameters = {
-                    name: np.asarray([entry["parameters"][name] for entry in entries])
-                    for name in entries[0]["parameters"]
-                }
-                region = specification.regions.get(operation.id)
-                inside = None
-                if region is not None:
-                    inside = Inside(region, np.asarray([entry["within"] for entry in entries], np.int64))
-                plan.append(Application(operation, np.asarray(rows, dtype=np.int64), parameters, inside))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"The record is no plan of a sample ({json.dumps(str(error))}).") from None
-    return plan
 
 
 def _plan_steps(

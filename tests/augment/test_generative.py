@@ -126,7 +126,7 @@ def test_translations_are_those_of_the_sampler_by_index_and_strength(store, mode
         expected = sampler.translate(
             whole.images[place],
             labels=whole.labels[place] if model == "toys" else None,
-            start=drawn["index"],
+            start=int(drawn["index"]),
             mode="exact",
             strength=drawn["strength"],
             **{name: value for name, value in way.items() if name == "direction"},

@@ -191,9 +191,15 @@ def test_a_record_of_other_partners_is_refused():
     record = pipeline.record(samples, partners=partners_of(samples))
     with pytest.raises(UsageError, match="not in this data set"):
         pipeline.replay(samples, record, partners_of(whole(count=2)))
-    del record[0][0]["partner"]
-    with pytest.raises(UsageError, match="no plan of a mix"):
-        pipeline.replay(samples, record, partners_of(samples))
+    for change, message in (
+        ({"parameters": {}}, r"sample 0: cutmix has the parameters \['box'\], not \[\]"),
+        ({"parameters": {"box": [0, 0, 99, 4]}}, "box lies outside"),
+        ({"partner": 1.5}, "not in this data set"),
+        ({"partner_plan": None}, "no list of operations"),
+    ):
+        broken = [[{**record[0][0], **change}], *record[1:]]
+        with pytest.raises(UsageError, match=message):
+            pipeline.replay(samples, broken, partners_of(samples))
 
 
 def test_ways_without_partners_or_soft_labels_refuse(tmp_path, capsys):

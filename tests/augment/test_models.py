@@ -82,7 +82,7 @@ def test_generated_images_are_those_of_the_sampler_by_label_and_index(store):
     for row in range(40):
         expected = whole.images[row]
         if row in replaced:
-            index, name = record[row][0]["parameters"]["index"], whole.classes[int(whole.labels[row])]
+            index, name = int(record[row][0]["parameters"]["index"]), whole.classes[int(whole.labels[row])]
             expected = sampler.generate(1, labels=name, start=index, mode="exact").images[0]
         assert torch.equal(made.images[row], expected)
     assert torch.equal(made.labels, whole.labels)

@@ -137,7 +137,7 @@ def test_a_batch_its_samples_one_by_one_and_its_record_are_equal():
         assert torch.equal(made.boxes.rows, other.boxes.rows)
         assert torch.equal(made.points.places, other.points.places)
     record[0][-1]["partner"].pop()
-    with pytest.raises(UsageError, match="no plan of a mix"):
+    with pytest.raises(UsageError, match="takes 3 partners with their plans"):
         pipeline.replay(samples, record, partners)
 
 

@@ -86,6 +86,39 @@ def test_a_record_survives_json_and_is_of_one_pipeline():
         Pipeline.read({"sample": ["blur"]}).replay(samples(), record)
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("elastic", {"strength": None}, "elastic has strength = None, and takes a finite number"),
+        ("elastic", {"strength": float("nan")}, "strength = nan"),
+        ("elastic", {"strength": 7}, "strength lies outside of 0 to 0.25"),
+        ("elastic", {"strangth": 0.1}, r"elastic has the parameters \['key', 'strength'\]"),
+        ("elastic", {"key": 1.5}, "takes a whole number of 0 to"),
+        ("elastic", {"key": "-1"}, "takes a whole number of 0 to"),
+        ("elastic", {"key": 2**63}, "takes a whole number of 0 to"),
+        ("perspective", {"inwards": [1, 2]}, r"finite numbers of the shape \[4, 2\]"),
+        ("crop", {"top": 9}, "top lies outside of 0 to 8"),
+        ("random_erasing", {"rectangle": [0, 0, 9, 3]}, "outside of the image"),
+        ("randaugment", {"operations": ["rotate", "sheer_x"]}, "no operation 'sheer_x'"),
+        (None, [], "3 records, one for each sample, not 0"),
+        (None, [[], [], [], []], "3 records, one for each sample, not 4"),
+        (None, [[], None, []], "record of sample 1 is no list"),
+        (None, [[], [{"id": ["crop"]}], []], "record of sample 1 is no list"),
+        (None, [[{"id": "crop"}] * 2, [], []], "'crop' twice"),
+        (None, [[{"id": "crop"}], [], []], "not None"),
+    ],
+)
+def test_a_record_that_no_plan_makes_is_refused(name, change, message):
+    steps = ["elastic", "perspective", {"operation": "crop", "padding": 4}, "random_erasing", "randaugment"]
+    pipeline = Pipeline.read({"sample": steps})
+    record = pipeline.record(samples(3)) if name else change
+    for entry in record[2] if name else []:
+        if entry["id"] == name:
+            entry["parameters"].update(change)
+    with pytest.raises(UsageError, match=message):
+        pipeline.replay(samples(3), record)
+
+
 def test_a_specification_is_read_again_from_its_plain_form_with_the_same_digest(tmp_path):
     spec = read_specification(
         {"sample": ["rotate", {"some_of": ["blur", "jpeg"], "count": [1, 2]}], "chiral": ["b"]}
@@ -174,7 +207,7 @@ def test_bad_samples_are_refused_by_name(change, message):
     from dataclasses import replace
 
     with pytest.raises(SourceError, match=message):
-        Pipeline.read({"sample": ["blur"]}).run(replace(samples(), **change))
+        Pipeline.read({"sample": ["blur"]}).record(replace(samples(), **change))
 
 
 def test_boxes_that_leave_the_image_by_rounding_are_clipped():

@@ -11,7 +11,7 @@ from torch import Tensor
 from synth.augment.distributions import Distribution, Within
 from synth.augment.kernels import colour, filters
 from synth.augment.kernels.values import look_up
-from synth.augment.operation import Parameters, PixelOperation, column
+from synth.augment.operation import Meta, Parameters, PixelOperation, column
 
 _Factor = Annotated[Distribution, Within(0, 10)]
 _AROUND_ONE = Within(0, 10).read([0.7, 1.3])
@@ -147,6 +147,10 @@ class ChannelShuffle(PixelOperation):
 
     def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: object) -> dict[str, np.ndarray]:
         return {"order": np.argsort(words, axis=1, kind="stable")}
+
+    def refuse(self, parameters: Parameters, meta: Meta) -> None:
+        if (np.sort(parameters["order"], axis=1) != np.arange(3)).any():
+            raise ValueError("an order of channels is 0, 1 and 2 in some order")
 
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
         if images.shape[1] == 1:

@@ -14,7 +14,7 @@ from synth.augment.distributions import Distribution, Within
 from synth.augment.kernels.frame import Edge, crops, padded, shifted, sides_of
 from synth.augment.kernels.values import rounded
 from synth.augment.keys import unit
-from synth.augment.operation import Meta, Parameters
+from synth.augment.operation import Meta, Parameters, require
 from synth.augment.operations.geometry import GeometricOperation
 from synth.errors import ConfigError
 
@@ -80,6 +80,11 @@ class Crop(_Framing):
         place = np.floor(unit(words) * room).astype(np.int64)
         return {"top": place[:, 0], "left": place[:, 1]}
 
+    def refuse(self, parameters: Parameters, meta: Meta) -> None:
+        room = np.array(self.working_size(meta.size)) - self.output_size(meta.size)
+        for name, most in zip(("top", "left"), room.tolist(), strict=True):
+            require(parameters, name, 0, most)
+
     def images(self, images: Tensor, parameters: Parameters) -> Tensor:
         return self._window(images, parameters, self.fill)
 
@@ -126,6 +131,17 @@ class ResizedCrop(_Framing):
         window[:, 2:] = sides_of(found["area"] * height * width, found["ratio"], meta.size).T
         window[:, :2] = unit(words) * (np.array(meta.size) - window[:, 2:] + 1)
         return {"window": window}
+
+    def refuse(self, parameters: Parameters, meta: Meta) -> None:
+        size = np.array(meta.size)
+        if "window" in parameters:
+            window = parameters["window"]
+            require({"window": window[:, 2:]}, "window", 1, size)
+            require({"window": window[:, :2]}, "window", 0, size - window[:, 2:])
+        else:  # of those that are placed when they are applied
+            require(parameters, "sides", 1, size)
+            require(parameters, "place", 0, 1)
+            require(parameters, "box", 0, 1)
 
     def images(self, images: Tensor, parameters: Parameters) -> Tensor:
         size = self.output_size((images.shape[-2], images.shape[-1]))

@@ -14,7 +14,7 @@ from synth.augment.distributions import Distribution, Within
 from synth.augment.kernels import frame, noise, warp
 from synth.augment.kernels.frame import Edge
 from synth.augment.keys import noise_key, unit
-from synth.augment.operation import Meta, Parameters
+from synth.augment.operation import Meta, Parameters, require
 from synth.augment.operations.geometry import GeometricOperation
 
 _ANGLE = Within(-360, 360)
@@ -187,6 +187,9 @@ class Perspective(_Projective):
     def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
         return {"inwards": (0.5 * self.distortion * unit(words)).reshape(-1, 4, 2)}
 
+    def refuse(self, parameters: Parameters, meta: Meta) -> None:
+        require(parameters, "inwards", 0, 0.5 * self.distortion)
+
     def inverse(self, parameters: Parameters, size: tuple[int, int]) -> np.ndarray:
         sides = np.array([size[1], size[0]], dtype=np.float64)
         signs = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], dtype=np.float64)
@@ -243,6 +246,10 @@ class GridDistortion(_Resampling):
     def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
         widths = 1.0 + self.limit * (2.0 * unit(words).reshape(-1, 2, self.cells) - 1.0)
         return {"widths": widths / widths.sum(axis=2, keepdims=True)}
+
+    def refuse(self, parameters: Parameters, meta: Meta) -> None:
+        require(parameters, "widths", np.finfo(np.float64).tiny, 1)
+        require({"sum of widths": parameters["widths"].sum(2)}, "sum of widths", 1 - 1e-6, 1 + 1e-6)
 
     def grid(self, images: Tensor, parameters: Parameters) -> Tensor:
         height, width = images.shape[-2:]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from synth.augment.distributions import Distribution, Within
 from synth.augment.keys import unit
-from synth.augment.operation import Meta, MixingOperation, Parameters, Target, column
+from synth.augment.operation import Meta, MixingOperation, Parameters, Target, column, require
 from synth.augment.samples import Samples
 
 
@@ -57,6 +57,11 @@ class Cutmix(MixingOperation):
         first = np.floor(unit(words) * limit).astype(np.int64) - sides // 2
         ends = [np.clip(first, 0, limit), np.clip(first + sides, 0, limit)]
         return {"box": np.concatenate(ends, axis=1)}
+
+    def refuse(self, parameters: Parameters, meta: Meta) -> None:
+        first, last = parameters["box"][:, :2], parameters["box"][:, 2:]
+        require({"box": first}, "box", 0, last)
+        require({"box": last}, "box", 0, np.array([meta.size[1], meta.size[0]]))
 
     def mix(self, samples: Samples, partners: Sequence[Samples], parameters: Parameters) -> Samples:
         (other,) = partners

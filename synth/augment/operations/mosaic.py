@@ -12,7 +12,7 @@ from pydantic import Field
 
 from synth.augment.box_policy import shifted
 from synth.augment.distributions import Distribution, Within
-from synth.augment.operation import Meta, MixingOperation, Parameters
+from synth.augment.operation import Meta, MixingOperation, Parameters, require
 from synth.augment.samples import Boxes, Points, Samples
 
 _MEETING = Within(0, 1)
@@ -41,6 +41,10 @@ class Mosaic(MixingOperation):
         meeting = np.stack([found["x"] * meta.size[1], found["y"] * meta.size[0]], axis=1)
         # In which tile the sample itself lies; its partners follow, row by row.
         return {"meeting": np.round(meeting).astype(np.int64), "tile": (words[:, 0] >> 30)}
+
+    def refuse(self, parameters: Parameters, meta: Meta) -> None:
+        require(parameters, "meeting", 0, np.array([meta.size[1], meta.size[0]]))
+        require(parameters, "tile", 0, 3)
 
     def mix(self, samples: Samples, partners: Sequence[Samples], parameters: Parameters) -> Samples:
         height, width = samples.size

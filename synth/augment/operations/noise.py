@@ -12,7 +12,7 @@ from synth.augment.distributions import Distribution, Within
 from synth.augment.kernels import noise
 from synth.augment.kernels.frame import sides_of
 from synth.augment.keys import noise_key, unit
-from synth.augment.operation import Meta, Parameters, PixelOperation, column
+from synth.augment.operation import Meta, Parameters, PixelOperation, column, require
 
 
 class _Noise(PixelOperation):
@@ -114,6 +114,13 @@ class RandomErasing(PixelOperation):
         np.add(rectangle[:, :2], sides, out=rectangle[:, 2:])
         return {"rectangle": rectangle, "key": noise_key(words[:, 2:])}
 
+    def refuse(self, parameters: Parameters, meta: Meta) -> None:
+        left, top, right, bottom = parameters["rectangle"].T
+        height, width = meta.size
+        inside = (left >= 0) & (left < right) & (right <= width) & (top >= 0) & (top < bottom)
+        if not (inside & (bottom <= height)).all():
+            raise ValueError("a rectangle lies outside of the image")
+
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
         if self.fill != "noise":
             return noise.filled(images, parameters["rectangle"], self.fill)
@@ -141,6 +148,11 @@ class GridMask(PixelOperation):
             "hole": found["hole"],
             "offset": np.floor(unit(words) * period[:, None]).astype(np.int64),
         }
+
+    def refuse(self, parameters: Parameters, meta: Meta) -> None:
+        require(parameters, "hole", 0, 1)
+        require(parameters, "period", 2, np.inf)
+        require(parameters, "offset", 0, parameters["period"][:, None])
 
     def pixels(self, images: Tensor, parameters: Parameters) -> Tensor:
         size = images.shape[-2], images.shape[-1]

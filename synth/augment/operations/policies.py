@@ -17,7 +17,7 @@ from scipy import special
 from synth.augment.distributions import Distribution, Within
 from synth.augment.kernels.values import floats, rounded
 from synth.augment.keys import unit
-from synth.augment.operation import Meta, Parameters, SampleOperation, Target, column
+from synth.augment.operation import Meta, Parameters, SampleOperation, Target, column, require
 from synth.augment.operations import colour, geometric
 from synth.augment.operations.autoaugment import POLICIES
 from synth.augment.samples import Samples
@@ -78,6 +78,17 @@ class _Policy(SampleOperation):
         found = np.where(names == "posterise", np.round(first + (last - first) * share), found)
         # Whole thresholds stay whole.
         return np.where(names == "solarise", np.round(255.0 * (1.0 - share), 9), found)
+
+    def refuse(self, parameters: Parameters, meta: Meta) -> None:
+        names = parameters["operations"]
+        unknown = sorted(set(names.ravel().tolist()) - set(_NAMES.tolist()))
+        if unknown:
+            raise ValueError(f"there is no operation {unknown[0]!r} in it")
+        most = {"posterise": 8.0, "solarise": 256.0}
+        for name in set(names.ravel().tolist()):
+            high = self.most(name, meta.size) if name in _SIGNED else most.get(name, np.inf)
+            values = {name: parameters["magnitudes"][names == name]}
+            require(values, name, -high if name in _SIGNED else 0.0, high)
 
     def layer(self, samples: Samples, names: np.ndarray, magnitudes: np.ndarray) -> Samples:
         """The samples after one operation each, [n] names and magnitudes."""
@@ -231,6 +242,10 @@ class AugMix(_Policy):
             "magnitudes": self.magnitudes(names, share, _negative(chains[..., 4::3]), meta.size),
             "weights": np.concatenate([1.0 - mixed, weights], axis=1),
         }
+
+    def refuse(self, parameters: Parameters, meta: Meta) -> None:
+        super().refuse(parameters, meta)
+        require(parameters, "weights", 0, 1)
 
     def apply(self, samples: Samples, parameters: Parameters) -> Samples:
         weights = parameters["weights"]

@@ -162,8 +162,8 @@ def _print(found: Comparison) -> None:
     for one in found.outcomes:
         for note in one.notes:
             typer.echo(f"{one.method}: {note}")
-    for warning in found.warnings:
-        typer.echo(warning)
+    for note in (*found.notes, *found.warnings):
+        typer.echo(note)
     typer.echo(f"take {found.chosen}: chosen by {found.chosen_by}")
 
 

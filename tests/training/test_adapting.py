@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+import synth.training
 from synth.artifacts import Store
 from synth.data import load_images, open_source
 from synth.errors import (
@@ -145,7 +146,14 @@ def test_what_was_interrupted_goes_on_and_what_is_done_stays(domains, wanted, li
     assert Store().open("toy-source").manifest == first.manifest
 
 
-def test_translated_images_are_learnt_from_with_their_labels(tiny, tmp_path, wanted, source):
+def test_translated_images_are_learnt_from_with_their_labels(tiny, tmp_path, wanted):
+    images = load_images(open_source(tiny.source(tmp_path / "toys.npz")))
+    source = tmp_path / "source"
+    for number, pixels in enumerate(images.images[:, 0].numpy()):
+        file = source / f"kind{number % 2}" / f"{number:02}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(file)
+    (source / "kind0" / "broken.png").write_bytes(b"no image")
     target = tiny.source(tmp_path / "target.npz", classes=0, seed=3)
     tiny.untrained(Store())
     short = {"images_seen": 64, "batch_size": 16}
@@ -153,11 +161,12 @@ def test_translated_images_are_learnt_from_with_their_labels(tiny, tmp_path, wan
     with pytest.raises(
         LabelError, match=r"toys@1 may change what images show: whether labels survive it was"
     ):
-        adapt(source, target, request)
+        adapt(source, target, request, skip_unreadable=True)
+    assert Store().versions("toy-source") == []  # before anything was trained
     request = wanted(
         methods=["translate", "translate-dann"], translator="toys", settings=short, allow_label_drift=True
     )
-    found = adapt(source, target, request)
+    found = adapt(source, target, request, skip_unreadable=True)
     assert [one.method for one in found.outcomes] == ["source", "translate", "translate-dann"]
     assert found.outcomes[1].notes == found.outcomes[2].notes
     assert Store().open("toy-translate-dann").manifest.recipe["adaptation"] == "dann"
@@ -165,9 +174,30 @@ def test_translated_images_are_learnt_from_with_their_labels(tiny, tmp_path, wan
     assert note.startswith("trained on the source, translated by toys@1: whether labels survive it was not")
     training = Store().open("toy-translate").manifest.training
     made = load_images(open_source(training.source))
-    original = load_images(open_source(source))
+    original = load_images(open_source(source, skip_unreadable=True))
     assert made.labels.tolist() == original.labels.tolist()
     assert not set(made.ids) & set(original.ids)
+
+
+def test_a_translator_that_was_trained_here_and_keeps_few_labels_is_left_out(
+    tiny, tmp_path, wanted, source, listen, monkeypatch
+):
+    def fit(family, *options, name, **others):
+        return (
+            tiny.untrained(Store(), name)
+            if family == "cut"
+            else synth.training.fit(family, *options, name=name, **others)
+        )
+
+    monkeypatch.setattr("synth.training.adapting.training.fit", fit)
+    target = tiny.source(tmp_path / "target.npz", classes=0, seed=3)
+    request = wanted(methods=["translate", "translate-dann"], settings={"images_seen": 64, "batch_size": 16})
+    found = adapt(source, target, request, reporter=(told := listen()))
+    assert [one.method for one in found.outcomes] == ["source"]
+    assert Store().versions("toy-cut") == [1]  # one for both
+    for number, method in enumerate(("translate", "translate-dann"), start=-2):
+        assert found.notes[number].startswith(f"{method} is left out: toy-cut@1 may change what images show")
+        assert found.notes[number] in told.notes
 
 
 def test_a_generator_does_not_translate_and_a_method_has_a_name(tiny, domains, wanted, source):

@@ -24,11 +24,16 @@ from synth.training.adapting.comparison import (
     transfer_of,
 )
 from synth.training.adapting.domains import DomainPair, open_domains
-from synth.training.adapting.translation import translated_source
-from synth.training.fitting import fit
+from synth.training.adapting.training import train
+from synth.training.adapting.translation import (
+    drift_of,
+    may_translate,
+    named_translator,
+    train_translator,
+    translated_source,
+)
 from synth.training.recipe import Recipe, resolve_recipe
 from synth.training.reporter import Reporter, Silent
-from synth.training.runs import has_run
 
 METHODS = ("source", "coral", "dann", "translate", "translate-dann")
 """In the order in which they are trained."""
@@ -81,13 +86,16 @@ def adapt(
     learnt from, and nothing is chosen by them; those of ``test``, or else of the target's images that were
     kept back, only say how well it went.
 
-    Raises: see ``open_domains``, ``synth.training.fit`` and ``translated_source``; ConfigError for methods
+    Methods that translate are left out where the ``cut`` that was trained for them keeps too few labels.
+
+    Raises: see ``open_domains``, ``synth.training.fit`` and ``named_translator``; ConfigError for methods
     that do not exist.
     """
     tell = reporter or Silent()
     check_name(wanted.name)
     methods = _methods(wanted)
     recipe = _recipe(wanted, {})
+    translator = named_translator(wanted) if any(map(_translates, methods)) else None
     pair = open_domains(
         source,
         target,
@@ -101,16 +109,34 @@ def adapt(
     trained: dict[str, Artifact] = {}
     notes: dict[str, list[str]] = {method: [] for method in methods}
     translated: tuple[Path, list[str]] | None = None
+    left_out: list[str] = []
     for method in methods:
-        tell.note(f"{method}: training {wanted.name}-{method}")
         recipe = _recipe(wanted, {"adaptation": _ADAPTATIONS.get(method, "source")})
         recipe = recipe.model_copy(update={"size": pair.size, "channels": pair.channels})
+        if _translates(method):
+            translator = translator or train_translator(pair, wanted, recipe, tell)
+            if not may_translate(translator, wanted):
+                left_out.append(_left_out(method, translator))
+                tell.note(left_out[-1])
+                continue
+        tell.note(f"{method}: training {wanted.name}-{method}")
         learnt_from: str | Path = pair.source_spec
-        if method.startswith("translate"):
-            translated = translated or translated_source(pair, wanted, recipe, tell)
+        if translator is not None and _translates(method):
+            translated = translated or translated_source(pair, translator, wanted, recipe.seed, tell)
             learnt_from, notes[method] = translated
-        trained[method] = _train(method, learnt_from, pair, recipe, wanted, skip_unreadable, tell)
-    return _compare(pair, wanted, trained, notes, recipe.seed)
+        trained[method] = train("classifier", method, learnt_from, pair, recipe, wanted, tell)
+    return _compare(pair, wanted, trained, notes, left_out, recipe.seed)
+
+
+def _translates(method: str) -> bool:
+    return method.startswith("translate")
+
+
+def _left_out(method: str, translator: Artifact) -> str:
+    return (
+        f"{method} is left out: {drift_of(translator)}. Train it longer (--translator-minutes), name a "
+        "better one (--translator), or take the risk with --allow-label-drift."
+    )
 
 
 def _methods(wanted: Adaptation) -> list[str]:
@@ -128,36 +154,12 @@ def _recipe(wanted: Adaptation, own: Mapping[str, Any]) -> Recipe:
     )
 
 
-def _train(
-    method: str,
-    learnt_from: str | Path,
-    pair: DomainPair,
-    recipe: Recipe,
-    wanted: Adaptation,
-    skip_unreadable: bool,
-    tell: Reporter,
-) -> Artifact:
-    name = f"{wanted.name}-{method}"
-    return fit(
-        "classifier",
-        learnt_from,
-        recipe,
-        name=name,
-        target=pair.target_spec,
-        store=wanted.store,
-        runs=wanted.runs,
-        resume=wanted.resume and has_run(name, wanted.runs),
-        device=wanted.device,
-        skip_unreadable=skip_unreadable,
-        reporter=tell,
-    )
-
-
 def _compare(
     pair: DomainPair,
     wanted: Adaptation,
     trained: Mapping[str, Artifact],
     notes: Mapping[str, list[str]],
+    left_out: Sequence[str],
     seed: int,
 ) -> Comparison:
     baseline: Tensor | None = None
@@ -202,7 +204,7 @@ def _compare(
         seed=seed,
         outcomes=outcomes,
         chosen=choose(outcomes).model,
-        notes=list(pair.notes),
+        notes=[*pair.notes, *left_out],
     )
 
 

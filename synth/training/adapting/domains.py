@@ -29,6 +29,7 @@ class DomainPair:
         channels: 1 where all are grey, 3 where one domain is in colour.
         test: labelled images of the target, with ``classes``; None: there are none.
         notes: what the user should know.
+        skip_unreadable: files that cannot be decoded are left out, whenever the domains are read.
     """
 
     source: str
@@ -40,6 +41,7 @@ class DomainPair:
     channels: int
     test: ImageSet | None
     notes: tuple[str, ...]
+    skip_unreadable: bool = False
 
 
 def open_domains(
@@ -105,6 +107,7 @@ def open_domains(
         channels=depth,
         test=tested,
         notes=tuple(notes),
+        skip_unreadable=skip_unreadable,
     )
 
 

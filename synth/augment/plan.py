@@ -56,17 +56,25 @@ Plan = list[Application]
 def words_wanted(steps: Sequence[Step]) -> dict[str, int]:
     """Random words by id: each step takes one for whether it is applied, and those of its own.
 
-    One that is always applied and always the same takes none.
+    One that is always applied and always the same takes none. What a group chooses among has one for each, of
+    the group's id and its own, so that none depends on which others there are.
     """
     wanted: dict[str, int] = {}
     for step in steps:
         if isinstance(step, Group):
-            own = {"one_of": 1, "some_of": 1 + len(step.steps), "sequence": 0}[step.kind]
+            size = 1 if step.kind == "some_of" else 0
             region = 0 if step.within is None else _KEY
-            wanted |= {step.id: 1 + own + region, **words_wanted(step.steps)}
+            wanted |= {step.id: 1 + size + region, **words_wanted(step.steps)}
+            if step.kind != "sequence":
+                wanted |= {_chance(step, inner): 1 for inner in step.steps}
         else:
             wanted[step.id] = 1 + step.words if step.random or step.probability < 1 else 0
     return wanted
+
+
+def _chance(group: Group, inner: Step) -> str:
+    """The name of the word by which a group chooses a step; no id begins so."""
+    return f"\0{len(group.id)}:{group.id}:{inner.id}"
 
 
 def make_plan(specification: Specification, draws: Draws, count: int, meta: Meta) -> Plan:
@@ -134,16 +142,23 @@ def _plan_group(
         words = words[:, :-_KEY]
     if group.kind == "sequence":
         return _plan_steps(group.steps, rows, draws, meta, plan, inside)
-    count = len(group.steps)
-    if group.kind == "one_of":
-        choice = np.minimum((unit(words[:, 0]) * count).astype(np.int64), count - 1)
-        among = choice[:, None] == np.arange(count)
-    else:
-        least, most = group.count
-        size = least + np.minimum((unit(words[:, 0]) * (most - least + 1)).astype(np.int64), most - least)
-        order = np.argsort(np.argsort(words[:, 1:], axis=1, kind="stable"), axis=1, kind="stable")
-        among = order < size[:, None]
+    among = _chosen(group, words, draws)
     for place, step in enumerate(group.steps):
         own = among[:, place] if rows is None else rows & among[:, place]
         _plan_steps((step,), own, draws, meta, plan, inside)
     return meta
+
+
+def _chosen(group: Group, words: np.ndarray, draws: Draws) -> np.ndarray:
+    """bool [N, steps]: which steps each sample takes: those of the least words, one or as many as it draws.
+
+    That is rendezvous hashing (Thaler and Ravishankar, IEEE/ACM Transactions on Networking 1998): a step that
+    is put into the group changes those samples alone that take it.
+    """
+    size: np.ndarray | int = 1
+    if group.kind == "some_of":
+        least, most = group.count
+        size = (least + (unit(words[:, 0]) * (most - least + 1)).astype(np.int64))[:, None]
+    chances = np.concatenate([draws.of(_chance(group, inner)) for inner in group.steps], axis=1)
+    rank = np.argsort(np.argsort(chances, axis=1, kind="stable"), axis=1, kind="stable")
+    return np.asarray(rank < size)

@@ -25,6 +25,7 @@ batch: [cutmix]                   # then each with a partner of the data set: op
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def read_specification(
     if not isinstance(steps, list) or not isinstance(batch, list) or not steps + batch:
         raise ConfigError("The pipeline has no steps: list at least one operation under 'sample' or 'batch'.")
     found = Specification(
-        tuple(_step(step, f"sample[{place}]", 0) for place, step in enumerate(steps)),
+        _steps(steps, "sample", 0, ""),
         _chiral(values.get("chiral", [])),
         BoxFilter(
             _number(values.get("min_visible", 0.0), "min_visible"),
@@ -107,14 +108,27 @@ def _read_file(path: Path) -> dict[str, Any]:
     return content
 
 
-def _step(value: Any, where: str, depth: int) -> Step:
-    step = _any_step(value, where, depth)
+def _steps(values: list[Any], where: str, depth: int, outer: str) -> tuple[Step, ...]:
+    """Steps of one list. Groups without an id are numbered by their kind: what is in them decides nothing."""
+    found: list[Step] = []
+    seen: Counter[str] = Counter()
+    for place, value in enumerate(values):
+        kind = next((kind for kind in KINDS if isinstance(value, Mapping) and kind in value), "")
+        seen[kind] += 1
+        name = f"{outer}{kind}" if seen[kind] == 1 else f"{outer}{kind} {seen[kind]}"
+        found.append(_step(value, f"{where}[{place}]", depth, name))
+    return tuple(found)
+
+
+def _step(value: Any, where: str, depth: int, name: str) -> Step:
+    """``name``: its id if it is a group that does not say one."""
+    step = _any_step(value, where, depth, name)
     if isinstance(step, (SampleOperation, Group)):
         return step
     raise ConfigError(f"{where}: {step.id} takes a partner: list it under 'batch', not under 'sample'.")
 
 
-def _any_step(value: Any, where: str, depth: int) -> Operation | Group:
+def _any_step(value: Any, where: str, depth: int, name: str = "") -> Operation | Group:
     if depth > _MOST_DEEP:
         raise ConfigError(f"{where}: groups lie in each other more than {_MOST_DEEP} deep.")
     if isinstance(value, str):
@@ -130,7 +144,7 @@ def _any_step(value: Any, where: str, depth: int) -> Operation | Group:
         raise ConfigError(
             f"{where}: a step has one of the keys {', '.join(known)}{hint}, not {some([*value])}.{remedy}"
         )
-    return _group(kinds[0], value, where, depth) if kinds else _operation(value, where)
+    return _group(kinds[0], value, where, depth, name) if kinds else _operation(value, where)
 
 
 def _is_operation(name: str) -> bool:
@@ -172,7 +186,7 @@ def _operation(value: Mapping[str, Any], where: str) -> Operation:
         raise ConfigError(f"{where} ({name}): {'; '.join(faults)}.") from None
 
 
-def _group(kind: Kind, value: Mapping[str, Any], where: str, depth: int) -> Group:
+def _group(kind: Kind, value: Mapping[str, Any], where: str, depth: int, default: str) -> Group:
     known = (kind, "id", "probability", "within", *(("count",) if kind == "some_of" else ()))
     for name in value:
         if name not in known:
@@ -180,11 +194,10 @@ def _group(kind: Kind, value: Mapping[str, Any], where: str, depth: int) -> Grou
     steps = value[kind]
     if not isinstance(steps, list) or not steps:
         raise ConfigError(f"{where}: {kind} takes a list of at least one step.")
-    inner = tuple(_step(step, f"{where}.{kind}[{place}]", depth + 1) for place, step in enumerate(steps))
-    # Its name follows from what is in it, and not from its place, which another step would change.
-    name = value.get("id", f"{kind}({','.join(step.id for step in inner)})")
+    name = value.get("id", default)
     if not isinstance(name, str) or not name:
         raise ConfigError(f"{where}: an id is a text, not {name!r}.")
+    inner = _steps(steps, f"{where}.{kind}", depth + 1, f"{name}/")
     return Group(
         kind,
         name,

@@ -18,7 +18,7 @@ from synth.augment.table import OPERATIONS, full_name, operation_type
 _REFERENCE = "#/$defs/{model}"
 _SEARCH = {"$ref": "#/$defs/search"}
 _MEANINGS: dict[Kind, str] = {
-    "one_of": "One of these steps, each equally often.",
+    "one_of": "One of these steps, each equally often; a flip by default has a probability of 0.5 besides.",
     "some_of": "Some of these steps, in their order.",
     "sequence": "All of these steps, one after the other.",
 }

@@ -203,7 +203,7 @@ def test_objects_of_a_region_are_chosen_whole_by_key():
     "spec",
     [
         {"sample": ["mask_dropout"]},
-        {"sample": [{"one_of": ["invert", "gaussian_noise"], "within": {"share": 0.5}, "probability": 0.7}]},
+        {"sample": [{"one_of": ["invert", "gaussian_noise"], "within": {"share": 0.5}, "probability": 0.9}]},
         {"sample": ["horizontal_flip"], "batch": [{"operation": "copy_paste", "probability": 0.7}]},
     ],
 )

@@ -45,18 +45,31 @@ def test_seed_epoch_and_id_decide_the_draws():
         assert not torch.equal(one.images, other.images)
 
 
-def test_an_inserted_operation_changes_no_other():
-    groups = [
-        {"one_of": ["invert", "equalise"], "probability": 0.5},
-        {"some_of": ["gamma", "hue"], "count": [0, 2]},
-    ]
-    before = Pipeline.read({"sample": [NOISE, *groups]}).record(samples())
-    after = Pipeline.read({"sample": ["rotate", *groups, NOISE]}).record(samples())
-    assert any(len(record) > 1 for record in before)
+def nested(*places):
+    """A pipeline of nested groups, with the operation ``rotate`` at some of its places."""
+
+    def here(place):
+        return ["rotate"] if place in places else []
+
+    inner = {"some_of": [*here("some of"), "jpeg", *here("its end"), "gamma", "hue"], "count": [1, 2]}
+    choice = {"one_of": [*here("one of"), "invert", inner, "grey", *here("end")], "probability": 0.7}
+    steps = [NOISE, {"sequence": [*here("sequence"), choice, "brightness"], "probability": 0.8}, "contrast"]
+    return Pipeline.read({"sample": [*here("sample"), *steps, {"one_of": ["solarise", "equalise"]}]})
+
+
+@pytest.mark.parametrize("place", ["sample", "sequence", "one of", "end", "some of", "its end"])
+def test_an_inserted_operation_changes_only_samples_that_choose_it(place):
+    before, after = nested().record(samples(200)), nested(place).record(samples(200))
+    changed = 0
     for old, new in zip(before, after, strict=True):
-        names = {entry["id"]: entry for entry in new}
-        assert all(names[entry["id"]] == entry for entry in old)
-        assert len(new) == len(old) + 1
+        rest = [entry for entry in new if entry["id"] != "rotate"]
+        inserted = len(rest) < len(new)
+        if place in ("sample", "sequence") or not inserted:
+            assert rest == old
+        else:  # in place of another
+            changed += rest != old
+            assert [entry for entry in rest if entry not in old] == []
+    assert (changed > 5) == (place not in ("sample", "sequence"))
 
 
 def test_groups_apply_as_many_of_their_steps_as_they_say():

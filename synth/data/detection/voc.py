@@ -5,7 +5,9 @@ Coordinates count pixels from 1, and the last is part of the box: 1 to 1 is one 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from xml.etree.ElementTree import Element, TreeBuilder
@@ -42,9 +44,8 @@ def open_voc(
     pictures: dict[str, list[Path]] = {}
     for path in sorted(filter(is_picture, (folder / IMAGES).iterdir())):
         pictures.setdefault(path.stem, []).append(path)
-    stems = sorted(path.stem for path in (folder / ANNOTATIONS).glob("*.xml"))
-    if part is not None:
-        stems = _of_part(folder, part, stems, faults)
+    everything = sorted(path.stem for path in (folder / ANNOTATIONS).glob("*.xml"))
+    stems = everything if part is None else _of_part(folder, part, everything, faults)
     images: list[ImageRecord] = []
     files: list[ImageFile] = []
     annotations: list[Annotation] = []
@@ -54,6 +55,7 @@ def open_voc(
         called = f"{ANNOTATIONS}/{stem}.xml"
         with faults.of(called):
             root = _parse(folder / called)
+            _add_names(root, names)
             picture = _picture(root, stem, folder, pictures)
             if picture in taken:
                 raise FaultError(f"is of {picture.name}, and so is {taken[picture]}")
@@ -74,6 +76,10 @@ def open_voc(
     bare = [] if part is not None else _bare(pictures, set(stems), taken)
     if bare:
         notes.append(f"{plural(len(bare), 'image')} without an XML file ignored: {some(bare, 3)}")
+    for stem in sorted(set(everything).difference(stems)):
+        # A class has one number in all parts, whichever of them have objects of it.
+        with suppress(FaultError):
+            _add_names(_parse(folder / ANNOTATIONS / f"{stem}.xml"), names)
     order = {name: place for place, name in enumerate(sorted(names))}
     by_number = {number: order[name] for name, number in names.items()}
     catalogue = Catalogue(
@@ -109,9 +115,12 @@ def _of_part(folder: Path, part: str, stems: list[str], faults: Faults) -> list[
         raise NotFoundError(
             f"{folder}: there is no part {part!r}{closest(part, parts)}. Parts: {some(parts) or 'none'}."
         )
-    lines = (folder / SETS / f"{part}.txt").read_text(encoding="utf-8", errors="replace").split("\n")
-    wanted = [line.split()[0] for line in lines if line.strip()]
+    lines = (folder / SETS / f"{part}.txt").read_text(encoding="utf-8-sig", errors="replace").split("\n")
     there = set(stems)
+    # In lists of one class, a number behind the name says whether the image shows it.
+    wanted = [
+        line if line in there else re.sub(r"\s+(-1|0|1)$", "", line) for line in map(str.strip, lines) if line
+    ]
     for stem in wanted:
         if stem not in there:
             faults.add(f"{SETS}/{part}.txt", f"names {stem:.80}, which has no file in {ANNOTATIONS}")
@@ -171,14 +180,24 @@ def _size(root: Element, picture: Path) -> tuple[int, int]:
     return height, width
 
 
+def _add_names(root: Element, names: dict[str, int]) -> None:
+    """Number the classes of a file that have none yet."""
+    for name in filter(None, map(_name, root.findall("object"))):
+        names.setdefault(name, len(names))
+
+
+def _name(found: Element) -> str:
+    return (found.findtext("name") or "").strip()
+
+
 def _objects(
     root: Element, called: str, image: int, size: tuple[int, int], names: dict[str, int], faults: Faults
 ) -> Iterator[Annotation]:
-    """The objects of a file; labels are numbers of ``names``, which grows."""
+    """The objects of a file; labels are numbers of ``names``."""
     for number, found in enumerate(root.findall("object"), start=1):
         entry = f"{called}: object {number}"
         with faults.of(entry):
-            name = (found.findtext("name") or "").strip()
+            name = _name(found)
             if not name:
                 raise FaultError("has no name")
             left, top, right, bottom = _numbers(found)
@@ -190,7 +209,7 @@ def _objects(
                 yield Annotation(
                     image,
                     0,
-                    names.setdefault(name, len(names)),
+                    names[name],
                     box,
                     instance=number,
                     difficult=_flag(found, "difficult"),

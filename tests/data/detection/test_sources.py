@@ -95,11 +95,17 @@ def test_voc_pictures_of_one_name_in_sub_folders_keep_their_own_objects(voc, pic
 
 
 def test_voc_parts_are_lists_of_names(voc, picture):
-    picture(voc.folder / "JPEGImages" / "other.png", value=9)
-    voc.write(voc.xml(filename="other.png"), "other")
+    picture(voc.folder / "JPEGImages" / "an other.png", value=9)
+    voc.write(voc.xml(voc.object("dog", (1, 1, 4, 4)), filename="an other.png"), "an other")
     (voc.folder / "ImageSets" / "Main").mkdir(parents=True)
-    (voc.folder / "ImageSets" / "Main" / "val.txt").write_text("other\n")
-    assert [file.origin for file in (open_source(f"{voc.folder}:val")[0],)] == ["JPEGImages/other.png"]
+    file = voc.folder / "ImageSets" / "Main" / "val.txt"
+    for text in ("an other\n", "an other  1\r\n", "\ufeffan other -1"):
+        file.write_text(text, encoding="utf-8")
+        source = open_source(f"{voc.folder}:val")
+        assert [one.origin for one in source] == ["JPEGImages/an other.png"]
+    # The part has no cat, and its dog is the second class all the same.
+    assert source.info.categories == open_source(voc.folder).info.categories == ("cat", "dog")
+    assert source[0].objects.labels.tolist() == [1]
     assert len(open_source(voc.folder)) == 2
     with pytest.raises(NotFoundError, match=r"no part 'vol' .did you mean 'val'"):
         open_source(f"{voc.folder}:vol")

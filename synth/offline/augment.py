@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,9 @@ import numpy as np
 import torch
 
 from synth.augment import Partners, Pipeline, Samples
-from synth.augment.annotated import kind_of, with_annotations
+from synth.augment.annotated import with_annotations
 from synth.augment.mixing import check_enough
 from synth.batch import Batch, Fingerprint
-from synth.data.pixels import content_id
 from synth.data.provenance import PIPELINE
 from synth.data.sample import Sample
 from synth.data.soft import shares_of
@@ -25,15 +23,17 @@ from synth.data.writers import DatasetManifest
 from synth.data.writers.formats import get_format
 from synth.data.writers.objects import check_layout
 from synth.errors import SourceError, UsageError
-from synth.offline.objects import annotated, catalogue_of, default_format
+from synth.offline.objects import (
+    alike,
+    annotated,
+    catalogue_of,
+    default_format,
+    largest_shard,
+    unchanged,
+)
 from synth.offline.plan import SHARD_SIZE, Request, Shard, shards
 from synth.offline.writing import Progress, write_dataset
 from synth.text import some
-
-_SHARD_BYTES = 2**29
-"""Most bytes of pixels in one shard."""
-_MASK_BYTES = 2**27
-"""Most bytes of objects' masks in one, on average: they are held several times on their way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +113,7 @@ def make_augmentation_plan(
             "one. Use imagefolder or webdataset."
         )
     pixels = max(height * width for height, width, _ in shapes)
-    most = _SHARD_BYTES // (3 * pixels)
-    if catalogue is not None and catalogue.has_pixels:
-        most = min(most, _MASK_BYTES * len(catalogue.images) // (pixels * len(catalogue.annotations)))
-    request["shard_size"] = max(1, min(request.get("shard_size", SHARD_SIZE), most))
+    request["shard_size"] = min(request.get("shard_size", SHARD_SIZE), largest_shard(source, pixels))
     shares = shares_of(source)
     labels = source.labels if shares is None else shares
     digest = pipeline.specification.digest
@@ -216,15 +213,12 @@ def _batches(source: Source, plan: AugmentationPlan, shard: Shard) -> Iterator[B
     if plan.pipeline.specification.batch:
         partners = Partners(
             plan.ids,
-            lambda place: _samples(plan, [_sample(source, plan, place)], [place]),
+            lambda place: _samples(plan, [unchanged(source, plan.ids, plan.source, place)], place),
             len(plan.classes or ()),
         )
-    rows = ((*divmod(index, len(plan.ids)), index) for index in range(shard.start, shard.start + shard.count))
-    decoded = ((epoch, _sample(source, plan, place), place, index) for epoch, place, index in rows)
-    for (epoch, _), group in groupby(decoded, lambda one: (one[0], kind_of(one[1]))):
-        alike = list(group)
-        originals = [sample for _, sample, _, _ in alike]
-        samples = _samples(plan, originals, [place for _, _, place, _ in alike])
+    for epoch, place, originals in _originals(source, plan, shard):
+        samples = _samples(plan, originals, place)
+        first = epoch * len(plan.ids) + place
         made = plan.pipeline.run(samples, epoch, partners)
         images = made.images
         if images.shape[1] < plan.channels:
@@ -232,7 +226,7 @@ def _batches(source: Source, plan: AugmentationPlan, shard: Shard) -> Iterator[B
         batch = Batch(
             images=images,
             labels=made.labels,
-            index=torch.tensor([index for *_, index in alike], dtype=torch.int64),
+            index=torch.arange(first, first + len(originals)),
             seed=plan.seed,
             fingerprint=fingerprint,
             classes=plan.classes,
@@ -243,23 +237,28 @@ def _batches(source: Source, plan: AugmentationPlan, shard: Shard) -> Iterator[B
         yield annotated(batch, made, originals, source, epoch)
 
 
-def _samples(plan: AugmentationPlan, originals: list[Sample], places: list[int]) -> Samples:
-    """The originals at these places, of one kind."""
+def _originals(
+    source: Source, plan: AugmentationPlan, shard: Shard
+) -> Iterator[tuple[int, int, list[Sample]]]:
+    """Epoch, the place of the first, and the samples of a shard that lie side by side and are of one kind."""
+    index, end = shard.start, shard.start + shard.count
+    while index < end:
+        epoch, place = divmod(index, len(plan.ids))
+        places = range(place, min(len(plan.ids), place + end - index))
+        for originals in alike(source, plan.ids, plan.source, places):
+            yield epoch, place, originals
+            place += len(originals)
+        index += len(places)
+
+
+def _samples(plan: AugmentationPlan, originals: list[Sample], first: int) -> Samples:
+    """The originals from this place on, of one kind."""
+    places = slice(first, first + len(originals))
     images = np.stack([sample.image.transpose(2, 0, 1) for sample in originals])
     samples = Samples(
         torch.from_numpy(np.ascontiguousarray(images)),
-        tuple(plan.ids[place] for place in places),
-        None if plan.kept is None else torch.tensor([plan.kept[place] for place in places]),
+        plan.ids[places],
+        None if plan.kept is None else torch.tensor(plan.kept[places]),
         classes=plan.classes,
     )
     return with_annotations(samples, originals)
-
-
-def _sample(source: Source, plan: AugmentationPlan, place: int) -> Sample:
-    sample = source[place]
-    if content_id(sample.image) != plan.ids[place]:
-        raise SourceError(
-            f"{sample.origin} of {plan.source} has changed since the work was begun. Restore it, or start "
-            "again with --overwrite."
-        )
-    return sample

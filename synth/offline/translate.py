@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,15 +12,13 @@ import torch
 from torch import Tensor
 
 from synth.augment import Samples
-from synth.augment.annotated import kind_of, with_annotations
+from synth.augment.annotated import with_annotations
 from synth.batch import Batch
 from synth.data.images import fit as fit_image
-from synth.data.pixels import content_id
 from synth.data.sample import Sample
 from synth.data.source import Source
 from synth.data.writers import DatasetManifest
-from synth.errors import SourceError
-from synth.offline.objects import annotated
+from synth.offline.objects import alike, annotated
 from synth.offline.plan import Shard, shards
 from synth.offline.translation_plan import TranslationPlan
 from synth.offline.writing import Progress, check_batch, check_generator, write_dataset
@@ -73,7 +70,8 @@ def translate_shard(generator: Generator, source: Source, plan: TranslationPlan,
         SynthError: the generator gave other samples than those asked for.
     """
     done, batches = 0, []
-    for originals in _read(source, plan, shard):
+    first = shard.start - plan.start
+    for originals in alike(source, plan.ids, plan.source, range(first, first + shard.count)):
         count = len(originals)
         labels = shard.labels if isinstance(shard.labels, str) else shard.labels[done : done + count]
         part = Shard(shard.number, shard.start + done, count, labels)
@@ -107,24 +105,6 @@ def _with_objects(batch: Batch, originals: Sequence[Sample], source: Source) -> 
     """``batch`` with the objects and masks of its originals, which stay where they are."""
     samples = Samples(batch.images, tuple(one.id for one in originals))
     return annotated(batch, with_annotations(samples, originals), originals, source, 0)
-
-
-def _read(source: Source, plan: TranslationPlan, shard: Shard) -> Iterator[list[Sample]]:
-    """The samples of a shard, those side by side of one kind."""
-    first = shard.start - plan.start
-    samples = (_sample(source, plan, first + row) for row in range(shard.count))
-    for _, alike in groupby(samples, kind_of):
-        yield list(alike)
-
-
-def _sample(source: Source, plan: TranslationPlan, position: int) -> Sample:
-    sample = source[position]
-    if content_id(sample.image) != plan.ids[position]:
-        raise SourceError(
-            f"{sample.origin} of {plan.source} has changed since the work was begun. Restore it, or "
-            "start again with --overwrite."
-        )
-    return sample
 
 
 def _image(sample: Sample, card: ModelCard, plan: TranslationPlan) -> np.ndarray:

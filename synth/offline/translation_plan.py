@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from synth.artifacts.preservation import check_drift
+from synth.artifacts.preservation import THRESHOLD, check_drift
 from synth.data.source import Source
 from synth.data.writers.formats import Format, get_format
 from synth.data.writers.names import folder_names
@@ -18,7 +18,7 @@ from synth.data.writers.objects import check_layout
 from synth.errors import LabelError, SourceError, UsageError
 from synth.families import generates, require_translator
 from synth.labels import Labels, normalise_labels
-from synth.offline.objects import catalogue_of, default_format
+from synth.offline.objects import catalogue_of, default_format, largest_shard
 from synth.offline.plan import SHARD_SIZE, Request
 from synth.sampling.pictures import as_pictures, recorded
 from synth.sampling.sizes import LEAST_SIDE
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 Fit = Literal["resize"]
 """What is done to images of another size than the model's: as training does, see ``load_images``."""
-
-_SHARD_BYTES = 2**29
-"""Most bytes of pixels in one shard of images that keep their sizes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +48,7 @@ class TranslationPlan(Request):
         pictures: canonical pixels by the parameter that takes them; ``parameters`` has their ids.
         annotations: digest of what is known of objects and masks, which stay where they are, or None.
         drift: what ``synth.artifacts.preservation`` says of labels that are kept although they may be wrong.
+        place_drift: the same of objects and masks, which may lie elsewhere.
     """
 
     source: str
@@ -62,6 +60,7 @@ class TranslationPlan(Request):
     pictures: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
     annotations: str | None = None
     drift: Mapping[str, Any] | None = None
+    place_drift: Mapping[str, Any] | None = None
 
     @cached_property
     def source_digest(self) -> str:
@@ -86,6 +85,7 @@ class TranslationPlan(Request):
             **({"sizes": "own"} if self.own_sizes else {}),
             **({"annotations": self.annotations} if self.annotations else {}),
             **({} if self.drift is None else {"label_drift": dict(self.drift)}),
+            **({} if self.place_drift is None else {"place_drift": dict(self.place_drift)}),
         }
 
 
@@ -135,7 +135,7 @@ def make_translation_plan(
     given = {} if parameters is None else dict(parameters)
     texts = {name: value for name, value in given.items() if isinstance(value, (str, int, float))}
     pictures = {name: as_pictures(name, value) for name, value in given.items() if name not in texts}
-    drift = None
+    drift = place_drift = None
     catalogue = catalogue_of(source)
     form = get_format(request.setdefault("format", default_format(source)), annotated=catalogue is not None)
     if catalogue is not None:
@@ -145,12 +145,13 @@ def make_translation_plan(
                 f"--fit {fit} would move what the objects and masks of {called} are about: leave it out, and "
                 "resize the images with synth augment first."
             )
-        drift = _check_places(card, texts, allow_label_drift)
+        place_drift = _check_places(card, texts, allow_label_drift)
     sizes = _check_sizes(source, called, card, fit, own_sizes)
     if own_sizes:
         _check_format(called, sizes, form)
-        largest = card.image.channels * max(height * width for height, width in sizes)
-        shard_size = max(1, min(shard_size, _SHARD_BYTES // largest))
+    if own_sizes or catalogue is not None:
+        largest = max(height * width for height, width in sizes)
+        shard_size = min(shard_size, largest_shard(source, largest, card.image.channels))
     own: tuple[int, ...] | None = None
     if labels is None and card.classes is not None:
         own = _match(source, called, card, card.classes)
@@ -158,7 +159,7 @@ def make_translation_plan(
     if labels is None and card.classes is None and source.labels is not None:
         kept = source.info.classes or (), tuple(source.labels.tolist())
     if kept is not None or own is not None or labels is not None:
-        drift = check_drift(card, texts, allow=allow_label_drift) or drift
+        drift = check_drift(card, texts, allow=allow_label_drift)
     return TranslationPlan(
         model=card.reference,
         digest=card.digest,
@@ -175,6 +176,7 @@ def make_translation_plan(
         pictures=pictures,
         annotations=None if catalogue is None else catalogue.digest,
         drift=drift,
+        place_drift=place_drift,
         shard_size=shard_size,
         **request,
     )
@@ -182,11 +184,13 @@ def make_translation_plan(
 
 def _check_places(card: ModelCard, parameters: Mapping[str, Any], allow: bool) -> dict[str, Any] | None:
     """As ``check_drift``, of objects and masks; generators that vary an image were never held to places."""
-    if generates(card.family) and not allow:
-        raise UsageError(
-            f"{card.reference} makes variations of images, in which objects may lie elsewhere. Use a "
-            "translator, or take the risk with --allow-label-drift."
-        )
+    if generates(card.family):
+        if not allow:
+            raise UsageError(
+                f"{card.reference} makes variations of images, in which objects may lie elsewhere. Use a "
+                "translator, or take the risk with --allow-label-drift."
+            )
+        return {"figure": "geometry", "value": None, "threshold": THRESHOLD}
     return check_drift(card, parameters, allow=allow, figure="geometry")
 
 

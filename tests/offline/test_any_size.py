@@ -140,7 +140,7 @@ def test_images_smaller_than_any_network_takes_and_sources_of_none_are_refused(s
 
 
 def test_large_images_make_small_shards(sampler, photos, monkeypatch):
-    monkeypatch.setattr("synth.offline.translation_plan._SHARD_BYTES", 2 * 3 * 33 * 40)
+    monkeypatch.setattr("synth.offline.objects.SHARD_BYTES", 2 * 3 * 33 * 40)
     plan = plan_of(sampler, open_source(str(photos)), shard_size=1_000)
     assert plan.shard_size == 2 * 33 * 40 // (20 * 30)
     assert (

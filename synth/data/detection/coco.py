@@ -23,9 +23,8 @@ from synth.text import some
 
 HALF = 0.5
 """What is added to COCO's keypoints, which count pixels: the middle of pixel 0 lies at 0.5."""
-_KNOWN = frozenset(
-    {"id", "image_id", "category_id", "bbox", "area", "segmentation", "iscrowd", "keypoints", "num_keypoints"}
-)
+_KNOWN = frozenset({"id", "image_id", "category_id", "bbox", "area", "segmentation", "iscrowd"})
+_KNOWN |= {"keypoints", "num_keypoints", "difficult", "truncated", "pose"}
 _OF_IMAGES = ("license", "coco_url", "flickr_url", "date_captured")
 _BIGGEST = 2**53
 _FARTHEST = 2**24
@@ -237,6 +236,10 @@ def _annotation(
         shape,
         keypoints=points,
         crowd=bool(entry.get("iscrowd")),
+        # As Pascal VOC has them, and as synth writes them.
+        difficult=bool(entry.get("difficult")),
+        truncated=bool(entry.get("truncated")),
+        pose=pose if isinstance(pose := entry.get("pose"), str) else "",
         area=float(entry["area"]) if is_number(entry.get("area")) else None,
     )
 

@@ -45,7 +45,7 @@ def write_shard(
         annotations += [_line(entry) for entry in _annotations(one, image, catalogue)]
     head = _line(
         {
-            "info": {"description": "Made by synth augment", "version": __version__},
+            "info": {"description": "Made by synth", "version": __version__},
             "licenses": [dict(one) for one in catalogue.licenses],
             "categories": [_category(one) for one in catalogue.categories],
             "next": _copies(batches) * catalogue.annotation_ids,
@@ -127,6 +127,7 @@ def _annotations(one: Annotated, image: int, catalogue: Catalogue) -> Iterator[d
         if known.keypoints:
             entry |= _keypoints(points.get(row, []), len(known.keypoints))
         entry |= {name: 1 for name in ("difficult", "truncated") if getattr(known, name)}
+        entry |= {"pose": known.pose} if known.pose else {}
         yield entry
 
 

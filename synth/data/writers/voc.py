@@ -60,7 +60,7 @@ def _document(
         [
             "<annotation>\n",
             f"\t<folder>{IMAGES}</folder>\n\t<filename>{name}</filename>\n",
-            f"\t<source>\n\t\t<database>synth augment</database>\n\t\t<image>{origin}</image>\n\t</source>\n",
+            f"\t<source>\n\t\t<database>synth</database>\n\t\t<image>{origin}</image>\n\t</source>\n",
             f"\t<size>\n\t\t<width>{width}</width>\n\t\t<height>{height}</height>\n"
             f"\t\t<depth>{depth}</depth>\n\t</size>\n",
             f"\t<segmented>{int(segmented)}</segmented>\n",

@@ -43,7 +43,7 @@ def write_shard(
 def finish(staging: Staging, header: Header, shards: Sequence[ShardRecord]) -> list[DatasetFile]:
     """``data.yaml``, without a part ``val``: augmented images are nothing to judge by."""
     head = (staging.parts / f"{shards[0].number:06d}.{_HEAD}").read_bytes()
-    note = b"# Made by synth augment. Add val: a folder of real images that none of these was made from.\n"
+    note = b"# Made by synth. Add val: a folder of real images that none of these was made from.\n"
     (staging.data / CONFIG).write_bytes(note + head)
     flush([staging.data / CONFIG])
     return [describe(staging.data, CONFIG)]

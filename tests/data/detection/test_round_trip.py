@@ -108,6 +108,13 @@ def test_voc_comes_back_as_it_was_and_what_is_cut_off_is_truncated(voc, tmp_path
     assert (same[0].objects.masks == before[0].objects.masks).all()
     flags = [(one.difficult, one.truncated, one.pose) for one in same.catalogue.annotations]
     assert flags == [(True, True, "Left"), (False, False, "Unspecified")]
+    as_coco = augment(voc.folder, tmp_path / "coco", format="coco")
+    assert [(one.difficult, one.truncated, one.pose) for one in as_coco.catalogue.annotations] == [
+        (True, True, "Left"),
+        (False, False, ""),
+    ]
+    voc.write(voc.xml())
+    assert augment(voc.folder, tmp_path / "none")[0].objects is None
     voc.write(voc.xml(voc.object("dog", (3, 2, 12, 7))))
     moved = augment(voc.folder, tmp_path / "moved", SHIFT)
     assert moved[0].objects.boxes.tolist() == [[0, 1, 7, 7]]

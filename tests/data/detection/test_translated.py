@@ -52,13 +52,28 @@ def test_places_that_may_not_stay_are_refused_unless_that_is_allowed(coco):
     with pytest.raises(UsageError, match="geometry was never measured"):
         make_translation_plan(unknown.card, source, any_size=True)
     plan = make_translation_plan(unknown.card, source, any_size=True, allow_label_drift=True)
-    assert plan.as_dict()["label_drift"]["figure"] == "geometry"
+    assert plan.as_dict()["place_drift"]["figure"] == "geometry"
+    both = make_translation_plan(
+        sampler_of().card, source, labels=[0, 0], any_size=True, allow_label_drift=True
+    ).as_dict()
+    assert both["label_drift"]["figure"] == "label_preservation"
+    assert both["place_drift"]["figure"] == "geometry"
+
+
+def test_many_masks_make_small_shards(coco, monkeypatch):
+    source, card = open_source(coco.file), sampler_of(geometry=0.97).card
+    assert make_translation_plan(card, source, any_size=True, shard_size=9).shard_size == 9
+    monkeypatch.setattr("synth.offline.objects._MASK_BYTES", 4 * 20 * 10)
+    assert make_translation_plan(card, source, any_size=True, shard_size=9).shard_size == 2
 
 
 def test_variations_by_a_generator_keep_no_places(coco, tiny, tmp_path):
     generator = tiny.fit(tiny.source(tmp_path / "toys.npz"), name="toys")
     with pytest.raises(UsageError, match="objects may lie elsewhere"):
         make_translation_plan(generator.card, open_source(coco.file), labels="any")
+    allowed = {"labels": "any", "any_size": True, "allow_label_drift": True}
+    plan = make_translation_plan(generator.card, open_source(coco.file), **allowed)
+    assert plan.as_dict()["place_drift"] == {"figure": "geometry", "value": None, "threshold": 0.95}
 
 
 def test_fitting_and_formats_that_lose_objects_are_refused(coco):

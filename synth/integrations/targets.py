@@ -162,7 +162,8 @@ def _written(original: Original, made: Samples, row: int) -> dict[str, Any]:
             if column is not None:
                 written[key] = column
     if made.masks is not None:
-        written["mask"] = _mask(original.target["mask"], made, row)
+        # Of a source, it is known beside the target.
+        written["mask"] = _mask(original.target.get("mask"), made, row)
     if made.points is not None:
         points = made.points.select(made.points.rows == row)
         written["points"] = points.places

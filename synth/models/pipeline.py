@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from synth.errors import ConfigError
+from synth.errors import ConfigError, UsageError
 from synth.models.program import ImageShape, NetworkConfig
 
 DENOISERS = ("unet", "transformer")
@@ -28,6 +28,10 @@ COMPONENTS: dict[str, tuple[str, ...]] = {
 }
 """The classes that a component may be of."""
 TOKENIZER_FILE = "tokenizer.json"
+ATTENTION = "sdpa"
+"""How text encoders compute attention, whatever their configuration says."""
+_PLAIN_ATTENTION = (ATTENTION, "eager")
+_ATTENTION = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
 
 _INITIALISING = frozenset(
     getattr(Tensor, name) for name in ("uniform_", "normal_", "zero_", "fill_", "mul_", "add_")
@@ -60,8 +64,32 @@ def require_text() -> None:
         ) from error
 
 
+def refuse_code(config: Any, where: str) -> None:
+    """Raise UsageError where a component's configuration asks for code that is not of its library.
+
+    Kernels of the hub, packages that quantise, and classes of the model's own would be fetched and run.
+    """
+    for key, value in config.items() if isinstance(config, Mapping) else ():
+        if key in _ATTENTION and value is not None and value not in _PLAIN_ATTENTION:
+            raise UsageError(_needs_code(where, f"{key} {value!r}"))
+        if key in ("auto_map", "quantization_config") and value is not None:
+            raise UsageError(_needs_code(where, key))
+        refuse_code(value, where)
+
+
+def _needs_code(where: str, wish: str) -> str:
+    return (
+        f"{where} needs code of its own ({wish}), and synth runs no code that comes with a model. Adopt a "
+        "pipeline that consists of classes of diffusers and transformers alone, as they are."
+    )
+
+
 def build(name: str, kind: str, config: Mapping[str, Any]) -> nn.Module:
-    """One component, in float32 and on the CPU, its weights without values; LookupError for other classes."""
+    """One component, in float32 and on the CPU, its weights without values.
+
+    Raises LookupError for other classes, and UsageError for what needs code of its own.
+    """
+    refuse_code(config, f"The {name}")
     if kind not in COMPONENTS[name]:
         raise LookupError(f"{name} cannot be of the class {kind}")
     with torch.device("cpu"), _WithoutInitialisation():
@@ -69,7 +97,9 @@ def build(name: str, kind: str, config: Mapping[str, Any]) -> nn.Module:
             require_text()
             import transformers
 
-            made = getattr(transformers, kind)(transformers.CLIPTextConfig.from_dict(dict(config)))
+            made = getattr(transformers, kind)(
+                transformers.CLIPTextConfig.from_dict(dict(config), attn_implementation=ATTENTION)
+            )
         else:
             import diffusers
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from synth.artifacts import Draft, ImageInfo
 from synth.errors import ArtifactError, ConfigError, SynthError, UsageError
 from synth.models.denoising import CLASS, DenoisingProgram
-from synth.models.pipeline import TOKENIZER_FILE, Pipeline, require_text
+from synth.models.pipeline import ATTENTION, TOKENIZER_FILE, Pipeline, require_text
 from synth.models.program import ImageShape
 from synth.pipelines.folder import Part, PipelineFolder, read_folder
 from synth.sampling.core import Core
@@ -131,13 +131,14 @@ def _load(part: Part) -> nn.Module:
 
         transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         kind = getattr(transformers, part.kind)
+        options["attn_implementation"] = ATTENTION
     else:
         kind = getattr(diffusers, part.kind)
         options["low_cpu_mem_usage"] = False
     try:
         with _quiet():
             component, told = kind.from_pretrained(str(part.folder), output_loading_info=True, **options)
-    except (OSError, ValueError, RuntimeError, LookupError, TypeError) as error:
+    except Exception as error:  # a configuration may be wrong in any way
         raise ArtifactError(
             f"The {part.name} in {part.folder} cannot be loaded ({brief(error)}). Fetch or save it anew."
         ) from error
@@ -153,6 +154,12 @@ def _load(part: Part) -> nn.Module:
         for weight in component.parameters():
             weight.data = weight.data.to(dtype)
     made: nn.Module = component.eval()
+    for name, weight in made.state_dict().items():
+        if weight.is_floating_point() and not bool(weight.isfinite().all()):
+            raise ArtifactError(
+                f"The weights in {part.folder} are damaged: {name} is NaN or infinite in places. Fetch or "
+                "save it anew."
+            )
     return made
 
 
@@ -230,7 +237,7 @@ def _try_out(
         )
     except SynthError:
         raise
-    except (RuntimeError, LookupError, ValueError, TypeError) as error:
+    except Exception as error:  # a configuration may be wrong in any way
         raise ArtifactError(
             f"The parts in {found.path} do not fit each other ({brief(error)}). Fetch or save it anew, whole."
         ) from error

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from safetensors import SafetensorError, safe_open
 
 from synth.errors import ArtifactError, UsageError
-from synth.models.pipeline import COMPONENTS
+from synth.models.pipeline import COMPONENTS, DENOISERS, refuse_code
 from synth.models.schedules import SCHEDULERS
 from synth.text import closest, some
 
@@ -29,6 +29,9 @@ _TOKENIZERS = ("CLIPTokenizer", "CLIPTokenizerFast")
 _OLD_NAMES = {"Transformer2DModel": "DiTTransformer2DModel"}
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _INDEX = "model_index.json"
+_WEIGHTS = ".safetensors"
+_LARGEST_SIDE = 1024
+"""Of what a denoiser takes: pixels, or latents, of which one is eight pixels or so."""
 _CONVERT = (
     "Where you trust their origin, convert them with diffusers: "
     "DiffusionPipeline.from_pretrained(DIR, use_safetensors=False).save_pretrained(NEW_DIR)"
@@ -44,10 +47,15 @@ class Part:
     """Its class."""
     folder: Path
     config: dict[str, Any]
-    variant: str | None
+    variant: str | None = None
     """As in ``diffusion_pytorch_model.fp16.safetensors``."""
-    files: tuple[Path, ...]
+    files: tuple[Path, ...] = ()
     """Its weights."""
+
+    @property
+    def base(self) -> str:
+        """What the names of its weights begin with."""
+        return "model" if self.name == "text_encoder" else "diffusion_pytorch_model"
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,12 @@ def read_folder(path: Path) -> PipelineFolder:
         UsageError: it is of a class that is not supported, or holds code.
         ArtifactError: it is no pipeline, lacks parts, has weights as pickles alone, or damaged files.
     """
+    found = read_configs(path)
+    return replace(found, parts=tuple(map(_with_weights, found.parts)))
+
+
+def read_configs(path: Path) -> PipelineFolder:
+    """The same without looking for weights: its parts have no files."""
     index = _read_json(
         path / _INDEX, "no pipeline of diffusers is there. Give the folder that it was saved to"
     )
@@ -110,9 +124,10 @@ def _refuse_code(path: Path, index: dict[str, Any]) -> None:
         and _named(value)
         and value[0] not in ("diffusers", "transformers", "stable_diffusion")
     ]
-    mapped = [file for file in _configs(path) if "auto_map" in _read_json(file)]
-    if code or foreign or mapped or not isinstance(index.get("_class_name"), str):
-        where = some([str(one) for one in (*code, *mapped, *foreign)]) or f"_class_name in {path / _INDEX}"
+    for file in _configs(path):
+        refuse_code(_read_json(file), str(file))
+    if code or foreign or not isinstance(index.get("_class_name"), str):
+        where = some([str(one) for one in (*code, *foreign)]) or f"_class_name in {path / _INDEX}"
         raise UsageError(
             f"{path} needs code of its own ({where}), and synth runs no code that comes with a model. Adopt "
             "a pipeline that consists of classes of diffusers and transformers alone."
@@ -136,41 +151,67 @@ def _part(path: Path, name: str, kind: str, wanted: str) -> Part:
     config = _read_json(
         folder / "config.json", f"the {name} cannot be built without it. Fetch or save it anew"
     )
-    base = "model" if name == "text_encoder" else "diffusion_pytorch_model"
-    files, variant = _weights(folder, base)
+    if name in DENOISERS:
+        _check_size(config.get("sample_size"), folder / "config.json")
+    return Part(name, kind, folder, config)
+
+
+def _check_size(size: object, file: Path) -> None:
+    """Before it is built: some networks have a weight for each place."""
+    sides = [size, size] if isinstance(size, int) else size
+    if size is not None and not (
+        isinstance(sides, list)
+        and len(sides) == 2
+        and all(type(side) is int and 1 <= side <= _LARGEST_SIDE for side in sides)
+    ):
+        raise ArtifactError(
+            f"sample_size in {file} must be a whole number from 1 to {_LARGEST_SIDE}, or two of them, not "
+            f"{repr(size)[:50]}."
+        )
+
+
+def _with_weights(part: Part) -> Part:
+    names, variant = chosen_weights(part, sorted(file.name for file in part.folder.iterdir()))
+    files = tuple(part.folder / name for name in names)
     for file in files:
         try:
             with safe_open(file, "pt") as opened:
                 opened.keys()
         except (SafetensorError, OSError) as error:
             raise ArtifactError(f"{file} is damaged ({error}). Fetch or save it anew.") from error
-    return Part(name, kind, folder, config, variant, files)
+    return replace(part, variant=variant, files=files)
 
 
-def _weights(folder: Path, base: str) -> tuple[tuple[Path, ...], str | None]:
-    """The files with a component's weights, and their variant."""
-    found = sorted(folder.glob(f"{base}*.safetensors"))
-    if not found:
-        pickles = [str(file) for file in sorted(folder.iterdir()) if file.suffix in _PICKLES]
+def chosen_weights(part: Part, names: Sequence[str]) -> tuple[list[str], str | None]:
+    """Which files in a component's folder are its weights, and their variant: the plain one, or the first.
+
+    Raises ArtifactError where none are, or where one of several is not there.
+    """
+    variants = {
+        name: name[len(part.base) :].split(_WEIGHTS)[0].split("-")[0].strip(".")
+        for name in names
+        if name.startswith(part.base) and name.endswith(_WEIGHTS)
+    }
+    if not variants:
+        pickles = [str(part.folder / name) for name in names if name.endswith(_PICKLES)]
         if pickles:
             raise ArtifactError(
-                f"The weights in {folder} are pickles alone ({some(pickles)}), which can run code when they "
-                f"are read; synth reads safetensors. {_CONVERT}"
+                f"The weights in {part.folder} are pickles alone ({some(pickles)}), which can run code when "
+                f"they are read; synth reads safetensors. {_CONVERT}"
             )
-        raise ArtifactError(f"{folder} lacks {base}.safetensors, its weights. Fetch or save it anew, whole.")
-    middles = {file.name[len(base) : -len(".safetensors")].split("-")[0].strip(".") for file in found}
-    variant = "" if "" in middles else min(middles)
-    chosen = [
-        file
-        for file in found
-        if file.name[len(base) : -len(".safetensors")].split("-")[0].strip(".") == variant
-    ]
-    for index in folder.glob(f"{base}*.safetensors.index*.json"):
-        named = {folder / name for name in dict(_read_json(index).get("weight_map", {})).values()}
-        lost = sorted(str(file) for file in named if not file.is_file())
-        if lost:
-            raise ArtifactError(f"{folder} lacks {some(lost)}, a part of its weights. Fetch it anew, whole.")
-    return tuple(chosen), variant or None
+        raise ArtifactError(
+            f"{part.folder} lacks {part.base}{_WEIGHTS}, its weights. Fetch or save it anew, whole."
+        )
+    variant = min(variants.values())  # the plain one is ""
+    chosen = [name for name, its in variants.items() if its == variant]
+    index = part.folder / f"{part.base}{_WEIGHTS}.index{f'.{variant}' if variant else ''}.json"
+    if index.is_file():
+        named = set(dict(_read_json(index).get("weight_map", {})).values())
+        if lost := sorted(str(part.folder / name) for name in named - set(names)):
+            raise ArtifactError(
+                f"{part.folder} lacks {some(lost)}, a part of its weights. Fetch it anew, whole."
+            )
+    return chosen, variant or None
 
 
 def _scheduler(path: Path, kind: str) -> dict[str, Any]:

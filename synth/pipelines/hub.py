@@ -6,19 +6,24 @@ import re
 from pathlib import Path
 
 from synth.errors import NotFoundError
+from synth.pipelines.folder import chosen_weights, read_configs
 from synth.text import brief
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-_WANTED = ["*.json", "*.safetensors", "*/merges.txt", "*/vocab.txt"]
-"""No pickles, and no code: these are not even fetched."""
+_CONFIGS = ["model_index.json", "*/config.json", "*/*_config.json", "*/*.safetensors.index*.json"]
+_TOKENIZER = ["tokenizer/*.json", "tokenizer/*.txt"]
+"""What is small. No pickles, and no code: these are not even fetched."""
 
 
 def locate(pipeline: str) -> Path:
     """The folder of a pipeline that is given as one, or as ``OWNER/NAME`` on the hub.
 
-    A folder needs no network. Of the hub's files those are fetched that can be used, into its own cache.
+    A folder needs no network. Of the hub's files those are fetched that can be used, into its own cache: the
+    configurations first, and the weights of what is found good by these.
 
-    Raises NotFoundError where there is no such folder or id, or no network to look for it.
+    Raises:
+        NotFoundError: there is no such folder or id, or no network to look for it.
+        UsageError, ArtifactError: see ``read_configs``.
     """
     folder = Path(pipeline).expanduser()
     if folder.is_dir():
@@ -32,12 +37,39 @@ def locate(pipeline: str) -> Path:
 
 
 def _fetched(name: str) -> Path:
-    # It comes with diffusers.
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+    path = _download(name, [*_CONFIGS, *_TOKENIZER])
+    found = read_configs(path)
+    there = _files(name, path)
+    weights = [
+        f"{part.name}/{file}"
+        for part in found.parts
+        for file in chosen_weights(part, [file for folder, file in there if folder == part.name])[0]
+    ]
+    return _download(name, [*_CONFIGS, *_TOKENIZER, *weights])
+
+
+def _files(name: str, path: Path) -> list[tuple[str, str]]:
+    """Folder and name of each file in the sub-folders of a pipeline on the hub, sorted."""
+    from huggingface_hub import HfApi
 
     try:
-        return Path(snapshot_download(name, allow_patterns=_WANTED))
+        files = HfApi().list_repo_files(name)
+    except Exception:  # of any kind: without a network, what was fetched before has to do
+        files = [file.relative_to(path).as_posix() for file in path.glob("*/*")]
+    return sorted((one.partition("/")[0], one.partition("/")[2]) for one in files if one.count("/") == 1)
+
+
+def _download(name: str, patterns: list[str]) -> Path:
+    # It comes with diffusers.
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=patterns))
+    except HFValidationError as error:
+        raise NotFoundError(
+            f"There is no folder {name}, and that is no id on the Hugging Face hub ({brief(error)})."
+        ) from error
     except RepositoryNotFoundError as error:
         raise NotFoundError(
             f"There is no folder {name}, and nothing on the Hugging Face hub that you may read by that name "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from synth.artifacts import Store
@@ -15,6 +17,12 @@ def saved(tmp_path_factory):
     """Folders of pipelines, by kind; not to be changed."""
     root = tmp_path_factory.mktemp("pipelines")
     return {kind: tiny.save(kind, root / kind) for kind in tiny.PIPELINES}
+
+
+@pytest.fixture
+def copied(saved, tmp_path):
+    """``copied(kind)``: a folder that may be spoilt."""
+    return lambda kind: shutil.copytree(saved[kind], tmp_path / "copy")
 
 
 @pytest.fixture(scope="session")

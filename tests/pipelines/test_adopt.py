@@ -8,22 +8,15 @@ import shutil
 import pytest
 from starlette.testclient import TestClient
 
-import synth.pipelines.hub
 from synth.artifacts import Artifact
 from synth.cli import main
-from synth.errors import ArtifactError, ConfigError, NotFoundError, UsageError
-from synth.pipelines import adopt, locate
+from synth.errors import ArtifactError, ConfigError, UsageError
+from synth.pipelines import adopt
 from synth.sampling import Sampler
 from synth.serving import ServerSettings, create_app
 from tests.pipelines import tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning", "ignore::FutureWarning")
-
-
-@pytest.fixture
-def copied(saved, tmp_path):
-    """``copied(kind)``: a folder that may be spoilt."""
-    return lambda kind: shutil.copytree(saved[kind], tmp_path / "copy")
 
 
 def test_the_command_adopts_and_the_model_makes_labelled_data(saved, tmp_path, capsys):
@@ -120,6 +113,35 @@ def spoil_auto_map(folder):
     tiny.edit(folder / "unet" / "config.json", auto_map={"AutoModel": "other--model"})
 
 
+def spoil_kernel(folder):
+    tiny.edit(folder / "text_encoder" / "config.json", attn_implementation="someone/kernel")
+
+
+def spoil_kernel_within(folder):
+    tiny.edit(folder / "unet" / "config.json", more={"_attn_implementation": {"": "someone/kernel"}})
+
+
+def spoil_quantised(folder):
+    tiny.edit(folder / "unet" / "config.json", quantization_config="x")
+
+
+def spoil_size(size):
+    return lambda folder: tiny.edit(folder / "unet" / "config.json", sample_size=size)
+
+
+def spoil_norm(folder):
+    tiny.edit(folder / "unet" / "config.json", norm_num_groups=0)
+
+
+def spoil_numbers(folder):
+    from safetensors.torch import load_file, save_file
+
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(file)
+    weights["conv_in.weight"][0, 0] = float("nan")
+    save_file(weights, file)
+
+
 def spoil_library(folder):
     tiny.edit(folder / "model_index.json", unet=["my_unet", "MyUNet"])
 
@@ -177,7 +199,15 @@ def spoil_inpainting(folder):
         (spoil_weights, ArtifactError, r"unet lacks diffusion_pytorch_model\.safetensors"),
         (spoil_pickled, ArtifactError, r"pickles alone .*\.bin.* convert them with diffusers"),
         (spoil_code, UsageError, r"code of its own .*my_unet\.py.*runs no code"),
-        (spoil_auto_map, UsageError, r"code of its own .*unet/config\.json"),
+        (spoil_auto_map, UsageError, r"unet/config\.json needs code of its own \(auto_map"),
+        (spoil_kernel, UsageError, r"code of its own \(attn_implementation 'someone/kernel'"),
+        (spoil_kernel_within, UsageError, r"unet/config\.json needs code of its own \(_attn"),
+        (spoil_quantised, UsageError, r"code of its own \(quantization_config"),
+        (spoil_size("8"), ArtifactError, "sample_size in .* whole number from 1 to 1024, .* not '8'"),
+        (spoil_size([8, 8, 8]), ArtifactError, "sample_size in .*or two of them"),
+        (spoil_size(1_000_000), ArtifactError, "sample_size in .* not 1000000"),
+        (spoil_norm, ArtifactError, "unet in .* cannot be loaded"),
+        (spoil_numbers, ArtifactError, r"conv_in\.weight is NaN or infinite in places"),
         (spoil_library, UsageError, r"code of its own \(unet\)"),
         (spoil_index_class, UsageError, r"code of its own \(_class_name in"),
         (spoil_pipeline, UsageError, r"did you mean 'StableDiffusionPipeline'.*Supported: DDPMPipeline"),
@@ -219,18 +249,6 @@ def test_classes_and_prompts_that_do_not_fit_are_refused(saved, kind, options, m
 def test_a_folder_that_is_no_pipeline_is_refused(tmp_path):
     with pytest.raises(ArtifactError, match=r"model_index\.json is missing: no pipeline of diffusers"):
         adopt(tmp_path, source="x")
-
-
-def test_a_place_that_is_not_there_is_told_from_a_hub_that_is_not_reached(monkeypatch, tmp_path):
-    with pytest.raises(NotFoundError, match=r"There is no folder .*/nothing\. Give the folder"):
-        locate(str(tmp_path / "nothing"))
-
-    def offline(*args, **options):
-        raise OSError("no route to host")
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
-    with pytest.raises(NotFoundError, match=r"hub cannot be reached .*no route to host.* give its folder"):
-        synth.pipelines.hub.locate("someone/something")
 
 
 def test_the_family_is_not_trained(capsys):

@@ -27,3 +27,13 @@ def brief(error: Exception) -> str:
 def plural(count: int, noun: str) -> str:
     """``1 image``, ``2 images``, ``1,234 images``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def repeated(names: Iterable[str]) -> str | None:
+    """The first name that was there before; None where each is there once."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None

@@ -9,6 +9,13 @@ from typing import Any
 import yaml
 
 from synth.errors import ConfigError
+from synth.text import repeated
+
+_MOST_BITS = 2**12
+"""Of a whole number: longer ones mean nothing, and Python refuses to write those of some digits more."""
+_MOST_DEEP = 100
+"""Lists and mappings in each other; they are read by functions that call themselves."""
+_YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_text(text: str, what: str, *, aliases: bool = True) -> Any:
@@ -25,48 +32,65 @@ def read_text(text: str, what: str, *, aliases: bool = True) -> Any:
         if text.lstrip().startswith("{"):
             # YAML has nearly all of JSON, but for tabs.
             with contextlib.suppress(json.JSONDecodeError):
-                return _unicode(json.loads(text, object_pairs_hook=_once))
-        return _unicode(yaml.load(text, _Loader if aliases else _PlainLoader))
+                return _usable(json.loads(text, object_pairs_hook=_once))
+        _check_shape(text, aliases)
+        return _usable(yaml.load(text, _Loader))
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise ConfigError(f"{what} is neither YAML nor JSON: {error}.") from error
 
 
-def _unicode(values: Any) -> Any:
-    """``values``; raises UnicodeEncodeError, a ValueError, for lone surrogates, which no digest can be of."""
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if (twice := repeated(name for name, _ in pairs)) is not None:
+        raise ValueError(f"the key {twice!r} is there twice")
+    return dict(pairs)
+
+
+def _usable(values: Any) -> Any:
+    """``values``; raises ValueError for what no message or digest could hold.
+
+    That are lone surrogates (UnicodeEncodeError is a ValueError), and whole numbers of thousands of digits.
+    """
     if isinstance(values, str):
         values.encode()
-    elif isinstance(values, (list, dict)):
+    elif isinstance(values, int) and values.bit_length() > _MOST_BITS:
+        raise ValueError(f"a whole number has more than {_MOST_BITS:,} bits")
+    elif isinstance(values, (list, tuple, dict)):
         for one in values.items() if isinstance(values, dict) else values:
-            _unicode(list(one) if isinstance(one, tuple) else one)
+            _usable(one)
     return values
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice!r} is there twice")
-    return found
+def _check_shape(text: str, aliases: bool) -> None:
+    """Raise YAMLError for what is to be found out before values are made of a text."""
+    deep = 0
+    for event in yaml.parse(text, _YAML):
+        if isinstance(event, yaml.AliasEvent) and not aliases:
+            raise yaml.YAMLError("aliases are not taken here, write it out")
+        deep += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if deep > _MOST_DEEP:
+            raise yaml.YAMLError(f"lists and mappings lie in each other more than {_MOST_DEEP} deep")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(_YAML):  # type: ignore[misc]
     """Plain values alone, and no key twice."""
 
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except (LookupError, AttributeError):
+            # Of a tag such as !!int that a text has which is none.
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{node.value!r} is no {node.tag.rpartition(':')[2]}", node.start_mark
+            ) from None
+
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key.value!r} is there twice", key.start_mark
-                    )
-                seen.add(key.value)
+        keys = [
+            key
+            for key, _ in node.value
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge"
+        ]
+        if (twice := repeated(key.value for key in keys)) is not None:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {twice!r} is there twice", node.start_mark
+            )
         return super().construct_mapping(node, deep=deep)
-
-
-class _PlainLoader(_Loader):
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not taken here, write it out")
-        return super().compose_node(parent, index)

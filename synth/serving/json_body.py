@@ -13,19 +13,18 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from synth.text import repeated
+
 
 def read_json(data: bytes) -> Any:
     """What a body says. Raises UnicodeDecodeError, ValueError, or JSONDecodeError, which names the place."""
     text = data.decode()
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
+        if (twice := repeated(name for name, _ in pairs)) is not None:
             place = max(text.rfind(json.dumps(twice, ensure_ascii=False)), 0)
             raise json.JSONDecodeError(f"the name {twice!r} comes twice", text, place)
-        return found
+        return dict(pairs)
 
     return json.loads(text, object_pairs_hook=unique)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ _CHUNK = 2**18
 _BUCKET = 32
 """Images that are worked on at once at least where there is a model, which is run on so many together."""
 
+Check = Callable[[], None] | None
+
 
 @dataclass(frozen=True)
 class Pipeline:
@@ -74,11 +76,19 @@ class Pipeline:
         draws = Draws(epoch_key(self.seed, epoch), sample_words(samples.ids), self._layout)
         return make_plan(self.specification, draws, len(samples), _meta(samples))
 
-    def run(self, samples: Samples, epoch: int = 0, partners: Partners | None = None) -> Samples:
+    def run(
+        self,
+        samples: Samples,
+        epoch: int = 0,
+        partners: Partners | None = None,
+        *,
+        check: Check = None,
+    ) -> Samples:
         """The samples augmented; those given are not changed.
 
         Where the specification has a stage ``batch``, it mixes them with augmented ones of ``partners``,
-        and labels become float32 [N, K].
+        and labels become float32 [N, K]. ``check`` is called before each operation of the stage ``sample``,
+        and may raise what ends the work.
 
         Raises:
             SourceError: images, boxes, masks or points that cannot be used, see ``checked``; partners that
@@ -88,21 +98,22 @@ class Pipeline:
         """
         self._refuse_unfit(samples)
         if not self.specification.batch:
-            return self._sampled(samples, epoch)
+            return self._sampled(samples, epoch, check)
         partners = usable(partners)
-        made = mixable(self._sampled(samples, epoch), partners.classes)
+        made = mixable(self._sampled(samples, epoch, check), partners.classes)
         for one in self._mixing(made, epoch, partners):
-            made = mixed(made, one, [self._others(each, epoch, partners) for each in one.partners.T])
+            others = [self._others(each, epoch, partners, check) for each in one.partners.T]
+            made = mixed(made, one, others)
         return self._without_hidden(made)
 
-    def _others(self, places: np.ndarray, epoch: int, partners: Partners) -> Samples:
+    def _others(self, places: np.ndarray, epoch: int, partners: Partners, check: Check) -> Samples:
         found = [partners.sample(place) for place in places.tolist()]
         for part in found:
             self._refuse_unfit(part)
         if len({part.images.shape for part in found}) == 1:
-            others = self._sampled(Samples.concatenate(found), epoch)
+            others = self._sampled(Samples.concatenate(found), epoch, check)
         else:
-            others = together([self._sampled(part, epoch) for part in found])
+            others = together([self._sampled(part, epoch, check) for part in found])
         return mixable(others, partners.classes)
 
     def _refuse_unfit(self, samples: Samples) -> None:
@@ -119,16 +130,16 @@ class Pipeline:
                 "masks: leave it out of the pipeline, or give it samples with masks."
             )
 
-    def _sampled(self, samples: Samples, epoch: int) -> Samples:
+    def _sampled(self, samples: Samples, epoch: int, check: Check) -> Samples:
         samples = checked(samples)
         count, *shape = samples.images.shape
         plan = self.plan(samples, epoch)
         step = max(self.bucket, _CHUNK // math.prod(shape))
         on_cpu = samples.images.device.type == "cpu"
         if count <= step or not on_cpu or all(one.operation.in_bytes for one in plan):
-            return self.apply(samples, plan)
+            return self.apply(samples, plan, check=check)
         parts = [
-            self.apply(samples.part(slice(at, at + step)), part_of(plan, at, at + step))
+            self.apply(samples.part(slice(at, at + step)), part_of(plan, at, at + step), check=check)
             for at in range(0, count, step)
         ]
         return Samples.concatenate(parts)
@@ -180,9 +191,11 @@ class Pipeline:
         draws = Draws(epoch_key(self.seed, epoch), sample_words(made.ids), Layout(mixing_words(steps)))
         return plan_mixing(steps, draws, made.ids, _meta(made), partners)
 
-    def apply(self, samples: Samples, plan: Plan) -> Samples:
+    def apply(self, samples: Samples, plan: Plan, *, check: Check = None) -> Samples:
         """The samples as ``plan`` says, which was made for them; they are not checked again."""
         for one in plan:
+            if check is not None:
+                check()
             if len(one.rows) == len(samples):
                 samples = one.apply(samples)
             else:

@@ -20,7 +20,6 @@ from synth.serving.augment_plan import Augmentation, Part
 from synth.serving.delivery import Answer
 from synth.serving.forms import Form
 from synth.serving.orders import memory_of_all
-from synth.serving.problems import DeadlineError
 from synth.serving.services import Services
 
 _REMEDY = "Send fewer at a time, or ask for fewer copies, or let the pipeline crop them."
@@ -42,7 +41,7 @@ class AugmentedAnswer(Answer):
         services, work = self._services, self._work
         sent = sum(group.samples.images.nbytes for group in work.groups)
         bytes_each = [work.channels * height * width for height, width in work.sizes()]
-        size = memory_of_all(bytes_each, self._form, services.settings, _REMEDY)
+        size = memory_of_all(bytes_each, self._form, services.settings, _REMEDY, shares=work.shares)
         with ExitStack() as held:
             held.enter_context(services.memory.reserve(sent))
             reserved = held.enter_context(services.memory.reserve(size))
@@ -67,7 +66,8 @@ class AugmentedAnswer(Answer):
         try:
             while True:
                 while len(running) < self._services.augmenter.threads and (part := next(waiting, None)):
-                    running.append((part, asyncio.create_task(self._services.augmenter.run(work, part))))
+                    made_of = self._services.augmenter.run(work, part, deadline=self._deadline)
+                    running.append((part, asyncio.create_task(made_of)))
                 if not running:
                     return
                 part, task = running.popleft()
@@ -76,8 +76,7 @@ class AugmentedAnswer(Answer):
                 except asyncio.CancelledError:
                     running.append((part, task))
                     raise
-                if asyncio.get_running_loop().time() > self._deadline:
-                    raise DeadlineError("The deadline passed before the images were augmented.")
+                self._check_deadline()
                 base = (part.epoch - work.epoch) * work.count
                 made.update((base + place, row) for place, row in _rows(part, result, work.channels))
                 ready = []

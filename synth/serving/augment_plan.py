@@ -59,10 +59,16 @@ class Augmentation:
         """Images of one copy."""
         return sum(len(group.places) for group in self.groups)
 
+    @property
+    def shares(self) -> int:
+        """Of classes that each image of the answer has."""
+        labelled = any(group.samples.labels is not None for group in self.groups)
+        return self.partners.classes if self.partners is not None and labelled else 0
+
     def largest(self, samples: Samples) -> int:
-        """Values of the largest image on the way of one of these."""
+        """Values of the largest image on the way of one of these, its shares of classes included."""
         height, width = self.pipeline.specification.sizes(samples.size)[1]
-        return samples.images.shape[1] * height * width
+        return samples.images.shape[1] * height * width + self.shares
 
     def sizes(self) -> list[tuple[int, int]]:
         """Height and width of each image of the answer; ConfigError where a crop does not fit."""

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import torch
 
@@ -16,11 +17,24 @@ from synth.machine import worker_threads
 from synth.serving.augment_plan import Augmentation, Part
 from synth.serving.memory import Memory
 from synth.serving.metrics import Metrics
-from synth.serving.problems import TooLargeError
+from synth.serving.problems import DeadlineError, TooLargeError
 
 _MOST_THREADS = 4
 _BYTES_PER_VALUE = 32
 """That changing one may take: some copies in floating point, and where it comes from."""
+
+
+@dataclass
+class _Watch:
+    """Whether anybody still waits for what a thread does."""
+
+    until: float
+    gone: bool = False
+
+    def check(self) -> None:
+        """Raise DeadlineError where nobody does."""
+        if self.gone or time.monotonic() > self.until:
+            raise DeadlineError("The deadline passed before the images were augmented.")
 
 
 class Augmenter:
@@ -55,10 +69,11 @@ class Augmenter:
         finally:
             self.requests -= 1
 
-    async def run(self, work: Augmentation, part: Part) -> Samples:
+    async def run(self, work: Augmentation, part: Part, *, deadline: float) -> Samples:
         """What the pipeline makes of a part. If the caller is cancelled, that is told once it ended.
 
-        Raises what ``Pipeline.run`` raises, and OverloadError or TooLargeError for want of memory.
+        Raises what ``Pipeline.run`` raises, OverloadError or TooLargeError for want of memory, and
+        DeadlineError where ``deadline``, of the loop's clock, passes before the pipeline's last operation.
         """
         needed = _BYTES_PER_VALUE * len(part.samples) * work.largest(part.samples)
         if needed > self._memory.limit:
@@ -67,19 +82,22 @@ class Augmenter:
                 f"{self._memory.limit:,}. Send smaller images, or crop and pad less."
             )
         with self._memory.reserve(needed):
-            begun = self._pool.submit(self._run, work, part)
+            left = deadline - asyncio.get_running_loop().time()
+            watch = _Watch(time.monotonic() + left)
+            begun = self._pool.submit(self._run, work, part, watch)
             running = asyncio.wrap_future(begun)
             try:
                 return await asyncio.shield(running)
             except asyncio.CancelledError:
-                # A thread cannot be stopped, and what it holds in memory has to be counted.
+                # A thread stops before its next operation, and until then what it holds in memory counts.
+                watch.gone = True
                 if not begun.cancel():
                     await asyncio.wait([running])
                 raise
 
-    def _run(self, work: Augmentation, part: Part) -> Samples:
+    def _run(self, work: Augmentation, part: Part, watch: _Watch) -> Samples:
         began = time.monotonic()
-        made = work.pipeline.run(part.samples, part.epoch, work.partners)
+        made = work.pipeline.run(part.samples, part.epoch, work.partners, check=watch.check)
         self._metrics.augmented(len(made), time.monotonic() - began)
         return made
 

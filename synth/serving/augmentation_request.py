@@ -135,7 +135,7 @@ class AugmentationRequest(RequestBody):
             return None
         given = self.labels if isinstance(self.labels, list) else [self.labels] * self.count
         if self.classes is None:
-            named = next((one for one in given if isinstance(one, str) or one < 0), None)
+            named = next((one for one in given if isinstance(one, str) or not 0 <= one <= MAX_INDEX), None)
             if named is not None:
                 raise LabelError(
                     f"{named!r} is no class number: send classes, the names of all classes in their order, "

@@ -31,6 +31,7 @@ from synth.serving.delivery import unless_gone
 from synth.serving.documentation import AUGMENTATION_HEADERS, problems, reference
 from synth.serving.form_examples import form_content
 from synth.serving.negotiation import choose_form
+from synth.serving.orders import turn_of
 from synth.serving.problems import MalformedBodyError, TooLargeError
 from synth.serving.requests import SEED_BITS, DeadlineSeconds, deadline_of
 from synth.serving.services import InjectedServices
@@ -79,7 +80,7 @@ async def augment(
         request.state.arrived = asyncio.get_running_loop().time()
         deadline = deadline_of(request.scope, settings, deadline_seconds)
         body = augmentation_request(form)
-        specification = await services.pipelines.find(body.pipeline)
+        specification = await services.pipelines.find(body.pipeline, turn_of(request.scope))
         _check_count(body.count * body.copies, settings)
         answer = choose_form(
             body.format, ",".join(request.headers.getlist("accept")), body.count * body.copies

@@ -32,6 +32,8 @@ _AT_ONCE_BYTES = 2**16
 """The system takes so much of an answer, also for a client that does not read."""
 _INLINE_BYTES = 2**16
 """Raw pixels: fewer are encoded sooner than a thread takes them over."""
+_BYTES_OF_LABEL = 64
+"""A label, or the share of a class, takes as long to write as so many bytes of pixels."""
 
 T = TypeVar("T")
 
@@ -167,7 +169,8 @@ async def encoded(
     """The answer in pieces of any size, as its samples are made."""
     yield encoder.head()
     async for batch in parts:
-        few = batch.images.numel() <= _INLINE_BYTES
+        labels = 0 if batch.labels is None else batch.labels.numel()
+        few = batch.images.numel() + _BYTES_OF_LABEL * labels <= _INLINE_BYTES
         piece = encode(batch) if few else await to_its_end(encode, batch)
         del batch
         yield piece

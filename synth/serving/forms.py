@@ -64,18 +64,32 @@ def answer_headers(batch: Batch, form: Form) -> dict[str, str]:
         "X-Synth-Dtype": "uint8",
         "X-Synth-Fingerprint": _as_json(batch.fingerprint),
     }
-    if batch.labels is not None:
-        labels = ",".join(map(_label, batch.labels.tolist()))
-        if len(labels) > _LONGEST_HEADER and not form.labels_in_body:
-            raise UsageError(
-                f"The labels take {len(labels):,} characters, and the format {form.name} has only a header "
-                "for them: ask for npz, or for fewer images."
-            )
-        if len(labels) <= _LONGEST_LABELS or not form.labels_in_body:
-            headers["X-Synth-Labels"] = labels
+    labels = _labels(batch, form)
+    if labels is not None:
+        headers["X-Synth-Labels"] = labels
     if "epoch" in (batch.parameters or {}):
         headers["X-Synth-Epoch"] = str((batch.parameters or {})["epoch"])
     return headers
+
+
+def _labels(batch: Batch, form: Form) -> str | None:
+    """For a header; None where there are none, or so many that they are left to the body."""
+    if batch.labels is None:
+        return None
+    most = _LONGEST_LABELS if form.labels_in_body else _LONGEST_HEADER
+    # Each takes two characters at least: millions of them need not be written to know that they are too many.
+    length = 2 * batch.labels.numel() - 1
+    if length <= most:
+        text = ",".join(map(_label, batch.labels.tolist()))
+        if len(text) <= most:
+            return text
+        length = len(text)
+    if form.labels_in_body:
+        return None
+    raise UsageError(
+        f"The labels take {length:,} characters or more, and the format {form.name} has only a header for "
+        "them: ask for npz, or for fewer images."
+    )
 
 
 def _label(label: int | list[float]) -> str:

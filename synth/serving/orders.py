@@ -24,6 +24,8 @@ from synth.serving.settings import ServerSettings
 
 _PLANNED_INLINE = 512
 """Samples: the keys and labels of more take longer than to hand them to a thread."""
+_BYTES_OF_SHARE, _BYTES_OF_TOLD_SHARE = 4, 80
+"""Of one class's share of one image: as a number, and with the object and the texts that are made of it."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +105,17 @@ def memory_of_all(
     form: Form,
     settings: ServerSettings,
     remedy: str = "Send fewer at a time, going on with start, or smaller ones.",
+    *,
+    shares: int = 0,
 ) -> int:
-    """``memory_of`` for images of several sizes, in raw bytes each."""
-    raw, needed = sum(sizes), sum(map(form.memory, sizes))
+    """``memory_of`` for images of several sizes, in raw bytes each, with shares of so many classes each."""
+    raw = sum(sizes) + len(sizes) * shares * _BYTES_OF_SHARE
+    needed = sum(map(form.memory, sizes)) + len(sizes) * shares * _BYTES_OF_TOLD_SHARE
     if raw > settings.max_response_bytes or needed > settings.max_bytes_in_flight:
+        classes = f" with shares of {shares:,} classes" if shares else ""
         raise TooLargeError(
-            f"{len(sizes):,} images of {raw:,} bytes together as {form.name} are more than one answer may "
-            f"have. {remedy}"
+            f"{len(sizes):,} images{classes} of {raw:,} bytes together as {form.name} are more than one "
+            f"answer may have. {remedy}"
         )
     return needed
 

@@ -6,7 +6,8 @@ import asyncio
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from synth.artifacts import Store
@@ -17,11 +18,22 @@ from synth.errors import ConfigError, NotFoundError
 from synth.serving.problems import TooLargeError
 from synth.text import closest, some
 
-_MOST_SEEN = 1_000
-"""Pipelines that clients have sent and that are remembered; the one unused for longest goes first."""
+_MOST_SEEN = 4 * 2**20
+_MOST_OF_CLIENT = 2**20
+"""Characters of the pipelines that are remembered, of all clients and of one; beyond, the one unused for
+longest goes first. In memory they take about twenty times as much."""
 _SUFFIXES = (".yaml", ".yml", ".json")
 _DIGEST = re.compile("[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A pipeline that a client has sent, as so many characters."""
+
+    specification: Specification
+    client: str
+    size: int
 
 
 class Pipelines:
@@ -37,11 +49,11 @@ class Pipelines:
         self.named = {name: read_specification(dict(preset)) for name, preset in PRESETS.items()}
         self.named.update(named or {})
         self._known = {found.digest: found for found in self.named.values()}
-        self._seen: OrderedDict[str, Specification] = OrderedDict()
+        self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._lock = threading.Lock()
 
-    async def find(self, text: str) -> Specification:
-        """What a client means: a name, a digest, or a pipeline itself in YAML or JSON.
+    async def find(self, text: str, client: str) -> Specification:
+        """What a client means: a name, a digest, or a pipeline itself in YAML or JSON, which is remembered.
 
         Raises NotFoundError for names and digests that are not known, ConfigError for a pipeline that cannot
         be used, and TooLargeError for one that is too long.
@@ -59,18 +71,31 @@ class Pipelines:
         if len(text) > LONGEST:
             raise TooLargeError(f"The pipeline has {len(text):,} characters, and may have {LONGEST:,}.")
         found = await asyncio.to_thread(read_told, text, self._store)
-        with self._lock:
-            self._seen[found.digest] = found
-            self._seen.move_to_end(found.digest)
-            if len(self._seen) > _MOST_SEEN:
-                self._seen.popitem(last=False)
+        self._remember(_Seen(found, client, len(text)))
         return found
+
+    def _remember(self, seen: _Seen) -> None:
+        with self._lock:
+            self._seen[seen.specification.digest] = seen
+            self._seen.move_to_end(seen.specification.digest)
+            own = [(digest, one) for digest, one in self._seen.items() if one.client == seen.client]
+            self._forget(own, _MOST_OF_CLIENT)
+            self._forget([*self._seen.items()], _MOST_SEEN)
+
+    def _forget(self, found: Sequence[tuple[str, _Seen]], most: int) -> None:
+        """The first of these, until they have no more characters than ``most``."""
+        beyond = sum(one.size for _, one in found) - most
+        for digest, one in found:
+            if beyond <= 0:
+                return
+            del self._seen[digest]
+            beyond -= one.size
 
     def _by_digest(self, digest: str) -> Specification:
         with self._lock:
             if digest in self._seen:
                 self._seen.move_to_end(digest)
-                return self._seen[digest]
+                return self._seen[digest].specification
         if digest in self._known:
             return self._known[digest]
         raise NotFoundError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field, StrictStr
 from starlette.responses import JSONResponse, Response
 
@@ -14,6 +14,7 @@ from synth.augment.schema import pipeline_schema
 from synth.fields import RequestBody
 from synth.serving.documentation import problems
 from synth.serving.json_body import JsonRoute
+from synth.serving.orders import turn_of
 from synth.serving.services import InjectedServices, Services
 
 router = APIRouter(prefix="/v1/pipelines", tags=["pipelines"], route_class=JsonRoute)
@@ -56,10 +57,10 @@ async def pipelines(services: InjectedServices) -> PipelineList:
 
 
 @router.post("", responses=problems(404, 422))
-async def tell_pipeline(body: PipelineBody, services: InjectedServices) -> PipelineView:
+async def tell_pipeline(body: PipelineBody, request: Request, services: InjectedServices) -> PipelineView:
     """Check a pipeline, and have it known by its digest, which will do for it in further requests."""
     said = body.pipeline if isinstance(body.pipeline, str) else json.dumps(body.pipeline)
-    return _view(services, said, await services.pipelines.find(said))
+    return _view(services, said, await services.pipelines.find(said, turn_of(request.scope)))
 
 
 @router.get(
@@ -78,10 +79,11 @@ async def pipeline(
         str,
         Path(description="Its name, or its digest.", pattern="^[A-Za-z0-9_.-]{1,64}$", examples=["basic"]),
     ],
+    request: Request,
     services: InjectedServices,
 ) -> PipelineView:
     """One pipeline, by its name, or by the digest of one that was sent before."""
-    return _view(services, pipeline, await services.pipelines.find(pipeline))
+    return _view(services, pipeline, await services.pipelines.find(pipeline, turn_of(request.scope)))
 
 
 def _view(services: Services, said: str, found: Specification) -> PipelineView:

@@ -186,6 +186,8 @@ def test_what_cannot_be_mixed_is_refused(client):
     assert "Images that are mixed have one shape" in problem(shapes, 422)
     many = asked(MIXING, labels=0, classes=9000, format="raw")
     assert "ask for npz" in problem(client.post(URL, data=many, files=files(*COLOUR)), 422)
+    more = asked(MIXING, labels=0, classes=100_000, copies=120)
+    assert "with shares of 100,000 classes" in problem(client.post(URL, data=more, files=files(*GREY)), 413)
 
 
 def test_a_pipeline_is_named_by_its_digest_once_it_was_sent_by_its_name_or_by_a_preset(serve, pets, tmp_path):
@@ -255,6 +257,11 @@ def test_yaml_is_taken_and_the_schema_is_told(client):
         ({"pipeline": "sample: [&a {operation: blur}, *a]"}, 422, "aliases are not taken here"),
         ({"pipeline": "[" * 60_000}, 422, "neither YAML nor JSON"),
         ({"pipeline": f"sample: [{'9' * 5000}]"}, 422, "neither YAML nor JSON"),
+        ({"pipeline": f"version: 0x{'f' * 5000}"}, 422, "more than 4,096 bits"),
+        ({"pipeline": "version: !!int ''"}, 422, "'' is no int"),
+        ({"pipeline": "version: !!bool x"}, 422, "'x' is no bool"),
+        ({"pipeline": "version: !!timestamp x"}, 422, "'x' is no timestamp"),
+        ({"pipeline": f"sample: [one_of: [{'blur, ' * 100}]]"}, 422, "has 101 steps, and may have 100"),
         ({"pipeline": f"sample: [{{operation: rotate, degrees: {'9' * 400}}}]"}, 422, "must be a number"),
         ({"pipeline": f"sample: [blur] # {'x' * 2**16}"}, 413, "may have 65,536"),
         ({"pipeline": "sample: [{operation: crop, size: [99, 99]}]"}, 422, "does not fit into an image"),
@@ -279,6 +286,7 @@ def test_yaml_is_taken_and_the_schema_is_told(client):
         ({"pipeline": '{"sample": [{"operation": "blur", "id": "\\ud800"}]}'}, 422, "surrogates not allowed"),
         ({"ids": '["a", -1]'}, 422, "a whole number of 0 to"),
         ({"labels": '["cat", "dog"]'}, 422, "send classes"),
+        ({"labels": "[9223372036854775808, 1]"}, 422, "9223372036854775808 is no class number"),
         ({"labels": '["cat", "cow"]', "classes": '["cat", "dog"]'}, 422, "There is no class 'cow'"),
         ({"labels": "[0, 2]", "classes": "2"}, 422, "out of range"),
         ({"labels": "[0]"}, 422, "1 labels were given for 2 images"),
@@ -341,11 +349,11 @@ def test_a_client_that_goes_away_leaves_nothing_running(play, monkeypatch):
         runs = 0
         whole = services.augmenter.run
 
-        async def run(work, part):
+        async def run(work, part, **options):
             nonlocal runs
             runs += 1
             begun.set()
-            return await whole(work, part)
+            return await whole(work, part, **options)
 
         monkeypatch.setattr(services.augmenter, "run", run)
         messages = [{"type": "http.request", "body": content, "more_body": False}]

@@ -13,6 +13,7 @@ import numpy as np
 
 from synth.data.decode import check_size, picture_size
 from synth.data.detection.faults import FaultError, Faults, is_inside, is_number
+from synth.data.detection.files import check_name, is_there
 from synth.data.detection.polygons import Polygons
 from synth.data.detection.rle import read_runs
 from synth.data.detection.source import AnnotatedSource
@@ -90,7 +91,8 @@ def _load(path: Path) -> Mapping[str, Any]:
 
 
 def _list(content: Mapping[str, Any], name: str, faults: Faults, least: int = 1) -> list[Any]:
-    found = content.get(name, [])
+    found = content.get(name)
+    found = [] if found is None else found
     if not isinstance(found, list) or len(found) < least:
         raise faults.unsafe(name, f"must be a list of {least} or more")
     return found
@@ -154,14 +156,15 @@ def _images(
             faults.add(called, f"is listed before, as image {names[name]}")
             continue
         names[name] = entry["id"]
-        root = root or next((one for one in _roots(path) if (one / name).is_file()), None)
-        if root is None or not (root / name).is_file():
+        root = root or next((one for one in _roots(path) if is_there(one / name)), None)
+        if root is None or not is_there(root / name):
             faults.add(
                 called,
                 f"is not on the disk (looked in {some([*map(str, [root] if root else _roots(path))])})",
             )
             continue
         with faults.of(called):
+            check_name(name)
             size = _size(entry, root / name)
             more = {key: entry[key] for key in _OF_IMAGES if key in entry}
             records[entry["id"]] = ImageRecord(name, entry["id"], *size, more=more)
@@ -195,7 +198,7 @@ def _annotations(
 ) -> Iterator[Annotation]:
     places = {number: place for place, number in enumerate(images)}
     labels = {number: place for place, number in enumerate(categories)}
-    listed = {one.get("id") for one in content["images"] if isinstance(one, dict)}
+    listed = {one["id"] for one in content["images"] if isinstance(one, dict) and type(one.get("id")) is int}
     for called, entry in _entries(content, "annotations", faults):
         image, category = entry.get("image_id"), entry.get("category_id")
         if type(image) is not int or image not in listed:

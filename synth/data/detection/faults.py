@@ -42,7 +42,8 @@ class Faults:
 
     def add(self, entry: str, what: str) -> None:
         """An entry that cannot be used."""
-        self._faults.append((entry, what))
+        # File names may hold bytes that are no text, and messages may not.
+        self._faults.append((_shown(entry), _shown(what)))
 
     def mend(self, entry: str, what: str) -> None:
         """Entries such as this one, told together, can be used all the same, or mean nothing."""
@@ -105,9 +106,18 @@ class Faults:
         return inside
 
 
+def _shown(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
+
+
 def is_number(value: object) -> bool:
-    """A finite number, as JSON has them."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """A finite number, as JSON has them, and not beyond what float64 holds."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def is_inside(name: str) -> bool:

@@ -5,11 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from synth.data.decode import EXTENSIONS
+from synth.data.detection.faults import FaultError
 
 
 def is_picture(path: Path) -> bool:
     """Whether a file counts as an image, by its name."""
     return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+
+
+def check_name(name: str) -> None:
+    """Raise FaultError for a name that no text can hold, and so none of what is written of it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise FaultError("has a name that is not UTF-8: rename it") from None
 
 
 def is_there(path: Path) -> bool:

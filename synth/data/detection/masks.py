@@ -6,7 +6,7 @@ from pathlib import Path
 
 from synth.data.decode import picture_size
 from synth.data.detection.faults import FaultError, Faults
-from synth.data.detection.files import is_picture, pictures_by_name
+from synth.data.detection.files import check_name, is_picture, pictures_by_name
 from synth.data.detection.source import AnnotatedSource
 from synth.data.files import ImageFile
 from synth.data.objects import Catalogue, ImageRecord
@@ -42,6 +42,7 @@ def open_masks(images: Path, masks: Path, *, spec: str, skip_unreadable: bool = 
         path = pictures.get(name)
         origin = (path or there[name]).relative_to(images.parent).as_posix()
         with faults.of(origin):
+            check_name(origin)
             if path is None:
                 raise FaultError(f"is the mask of an image that is not in {images}")
             if name not in there:

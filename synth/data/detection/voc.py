@@ -15,7 +15,7 @@ from xml.parsers import expat
 
 from synth.data.decode import check_size, picture_size
 from synth.data.detection.faults import FaultError, Faults, is_inside
-from synth.data.detection.files import is_picture, is_there
+from synth.data.detection.files import check_name, is_picture, is_there
 from synth.data.detection.source import AnnotatedSource
 from synth.data.files import ImageFile
 from synth.data.objects import Annotation, Catalogue, Category, Corners, ImageRecord
@@ -66,6 +66,7 @@ def open_voc(
             place = len(images)
             # The whole path, since pictures in sub-folders may have one name.
             origin = picture.relative_to(folder).as_posix()
+            check_name(origin)
             images.append(ImageRecord(origin, place + 1, *size, kept[0], kept[1]))
             files.append(ImageFile(origin, picture, None))
             for one in _objects(root, called, place, size, names, faults):

@@ -17,7 +17,7 @@ import yaml
 
 from synth.data.decode import picture_size
 from synth.data.detection.faults import FaultError, Faults
-from synth.data.detection.files import is_picture
+from synth.data.detection.files import check_name, is_picture
 from synth.data.detection.polygons import Polygons
 from synth.data.detection.source import AnnotatedSource
 from synth.data.files import ImageFile
@@ -62,6 +62,7 @@ def open_yolo(
         origin = path.relative_to(folder).as_posix()
         labels = folder / _labels_of(origin)
         with faults.of(origin):
+            check_name(origin)
             height, width = picture_size(path)
             place = len(images)
             images.append(ImageRecord(origin, place + 1, height, width))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -28,6 +29,7 @@ def runs(size, counts):
         (change(bbox=[1, 2, -3, 4]), "annotation 101 has a bbox of negative size, -3 x 4"),
         (change(bbox=[1, float("nan"), 3, 4]), "annotation 101 has the bbox .*, not four numbers"),
         (change(bbox=None), "annotation 101 has the bbox None"),
+        (change(bbox=[1, 10**400, 3, 4]), "annotation 101 has the bbox .*, not four numbers"),
         (
             change(bbox=[25, 1, 3, 4]),
             "annotation 101 has a box outside of its 20 x 10 image, from 25, 1 to 28, 5",
@@ -108,6 +110,30 @@ def test_images_that_are_listed_twice_are_named(coco):
     coco.write()
     with pytest.raises(SourceError, match="image 42 is there twice"):
         open_source(coco.file, skip_unreadable=True)
+
+
+def test_ids_names_and_licences_of_any_form_are_faults_or_taken(coco):
+    coco.content["licenses"] = None
+    name = "x" * 300 + ".png"
+    coco.content["images"] += [{"id": [2], "file_name": "c.png"}, {"id": 2, "file_name": name}]
+    coco.write()
+    with pytest.raises(SourceError, match=r"2 faults.*images\[2\] has no 'id'.*xxx.png. is not on the disk"):
+        open_source(coco.file)
+    assert open_source(coco.file, skip_unreadable=True).catalogue.licenses == ()
+
+
+def test_files_whose_names_are_no_text_are_faults(yolo, tmp_path, picture):
+    for folder in (
+        yolo.folder / "images" / "train",
+        tmp_path / "pairs" / "images",
+        tmp_path / "pairs" / "masks",
+    ):
+        picture(folder / "a.png")
+        os.rename(folder / "a.png", os.fsencode(folder) + b"/caf\xe9.png")
+    for path in (yolo.folder, tmp_path / "pairs"):
+        with pytest.raises(SourceError, match=r"caf\\udce9.png has a name that is not UTF-8"):
+            open_source(path)
+    assert len(open_source(yolo.folder, skip_unreadable=True)) == 2
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,9 @@ def brief(error: Exception) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """``1 image``, ``2 images``, ``1,234 images``."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    """``1 image``, ``2 images``, ``1,234 boxes``."""
+    ending = "es" if noun.endswith("x") else "s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{ending}"
 
 
 def repeated(names: Iterable[str]) -> str | None:

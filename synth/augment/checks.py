@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -50,6 +51,10 @@ def checked(samples: Samples) -> Samples:
 
 
 def _checked_points(samples: Samples, points: Points) -> Points:
+    if points.places.ndim != 2 or points.places.shape[1] != 2:
+        raise SourceError(f"Keypoints are [K, 2], not {[*points.places.shape]}.")
+    names = ("objects", "kinds", "mirrors", "seen", "copies")
+    _check_columns(samples, "keypoint", points, dict(zip(names, points.about, strict=True)))
     bad = ~torch.isfinite(points.places).all(1)
     bad |= _outside(points.places, samples.size) & (points.visibility > 0)
     if bool(bad.any()):
@@ -58,6 +63,23 @@ def _checked_points(samples: Samples, points: Points) -> Points:
     inside = clipped(points.places.repeat(1, 2), samples.size)[:, :2]
     places = torch.where((points.visibility > 0)[:, None], inside, points.places)
     return replace(points, places=places, seen=points.visibility)
+
+
+def _check_columns(
+    samples: Samples, noun: str, parts: Boxes | Points, columns: Mapping[str, Tensor | None]
+) -> None:
+    """Each part has a value of each column, and the row of a sample that is there."""
+    for name, column in {"rows": parts.rows, **columns}.items():
+        if column is not None and len(column) != len(parts):
+            raise SourceError(f"{len(column)} {name} were given for {plural(len(parts), noun)}.")
+    lost = (parts.rows < 0) | (parts.rows >= len(samples))
+    if bool(lost.any()):
+        row = int(parts.rows[lost][0])
+        raise SourceError(f"A {noun} has the row {row}, and there {_are(len(samples))}.")
+
+
+def _are(count: int) -> str:
+    return f"{'is' if count == 1 else 'are'} {plural(count, 'sample')}"
 
 
 def _check_masks(masks: Tensor, size: tuple[int, int]) -> None:
@@ -80,10 +102,10 @@ def _check_own_masks(masks: Tensor, count: int, size: tuple[int, int]) -> None:
 
 def _checked_boxes(samples: Samples, boxes: Boxes) -> Boxes:
     corners = boxes.corners
-    if corners.ndim != 2 or corners.shape[1] != 4 or len(boxes.rows) != len(boxes):
-        raise SourceError(f"Boxes are [M, 4] with a row for each, not {[*corners.shape]}.")
-    if boxes.labels is not None and len(boxes.labels) != len(boxes):
-        raise SourceError(f"{len(boxes.labels)} labels were given for {plural(len(boxes), 'box')}es.")
+    if corners.ndim != 2 or corners.shape[1] != 4:
+        raise SourceError(f"Boxes are [M, 4], not {[*corners.shape]}.")
+    columns = {"labels": boxes.labels, "objects": boxes.objects, "copies": boxes.copies}
+    _check_columns(samples, "box", boxes, columns)
     bad = ~torch.isfinite(corners).all(1)
     if bool(bad.any()):
         raise _at_fault(samples, boxes.rows, corners, bad, "box", "four numbers")

@@ -26,7 +26,7 @@ from torch import Tensor
 from synth.augment import Boxes, Points, Samples
 from synth.augment.keys import SampleId
 from synth.errors import SourceError
-from synth.text import some
+from synth.text import brief, some
 
 _OF_POINTS = {
     "owners": "objects",
@@ -97,7 +97,7 @@ def read_target(target: Any, name: str) -> dict[str, Any]:
     if isinstance(target, Mapping):
         return {"target": target, **_of_mapping(target, name)}
     if _is_of_torchvision(target, "BoundingBoxes"):
-        return {"target": target, "boxes": _boxes(_corners(target))}
+        return {"target": target, "boxes": _boxes(_corners(target, name))}
     if (mask := _as_mask(target)) is not None:
         return {"target": target, "mask": mask}
     return {"target": target, "label": _as_label(target)}
@@ -114,13 +114,11 @@ def _of_mapping(target: Mapping[str, Any], name: str) -> dict[str, Any]:
     if "label" in target:
         found["label"] = _as_label(target["label"])
     if "boxes" in target:
-        found["boxes"] = _boxes(
-            _corners(target["boxes"]),
-            _numbers(target, "labels"),
-            _pixels(target, name),
-            _numbers(target, "objects"),
-            _numbers(target, "copies"),
+        corners = _corners(target["boxes"], name)
+        labels, objects, copies = (
+            _numbers(target, key, len(corners), name) for key in ("labels", "objects", "copies")
         )
+        found["boxes"] = _boxes(corners, labels, _pixels(target, len(corners), name), objects, copies)
     elif alone := [key for key in ("labels", "masks", "objects", "copies") if key in target]:
         raise SourceError(f"The target of {name} has {alone[0]} of objects and no boxes: give these, too.")
     if "mask" in target:
@@ -128,9 +126,10 @@ def _of_mapping(target: Mapping[str, Any], name: str) -> dict[str, Any]:
         if found["mask"] is None:
             raise SourceError(f"The mask of {name} is no picture of integers [H, W].")
     if "points" in target:
-        places = torch.as_tensor(target["points"], dtype=torch.float32).reshape(-1, 2)
+        places = _table(target["points"], 2, f"The points of {name}")
         rows = torch.zeros(len(places), dtype=torch.int64)
-        found["points"] = Points(places, rows, *(_numbers(target, key) for key in _OF_POINTS))
+        about = (_numbers(target, key, len(places), name) for key in _OF_POINTS)
+        found["points"] = Points(places, rows, *about)
     return found
 
 
@@ -227,16 +226,36 @@ def _boxes(
     return Boxes(corners, rows, labels, masks=masks, objects=objects, copies=copies)
 
 
-def _numbers(target: Mapping[str, Any], key: str) -> Tensor | None:
-    return torch.as_tensor(target[key], dtype=torch.int64) if key in target else None
+def _numbers(target: Mapping[str, Any], key: str, count: int, name: str) -> Tensor | None:
+    if key not in target:
+        return None
+    found = _tensor(target[key], torch.int64, f"The {key} of {name}")
+    if found.shape != (count,):
+        raise SourceError(f"The {key} of {name} are {[*found.shape]}, and {count} are wanted, one for each.")
+    return found
 
 
-def _pixels(target: Mapping[str, Any], name: str) -> Tensor | None:
+def _table(values: Any, columns: int, what: str) -> Tensor:
+    """float32 [n, columns]."""
+    found = _tensor(values, torch.float32, what)
+    if found.numel() and (found.ndim != _MATRIX or found.shape[1] != columns):
+        raise SourceError(f"{what} are {[*found.shape]}, where [n, {columns}] is wanted.")
+    return found.reshape(-1, columns)
+
+
+def _tensor(values: Any, dtype: torch.dtype, what: str) -> Tensor:
+    try:
+        return torch.as_tensor(values, dtype=dtype)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise SourceError(f"{what} are no table of numbers ({brief(error)}).") from None
+
+
+def _pixels(target: Mapping[str, Any], count: int, name: str) -> Tensor | None:
     """bool [M, H, W] of the masks of objects."""
     if "masks" not in target:
         return None
     masks = torch.as_tensor(target["masks"]).as_subclass(Tensor)
-    if masks.ndim != _STACK or masks.is_floating_point():
+    if masks.ndim != _STACK or len(masks) != count or masks.is_floating_point():
         raise SourceError(
             f"The masks of {name} are {masks.dtype} {[*masks.shape]}: objects have one each, [M, H, W] of "
             "bool or of 0 and 1; the class of each pixel is 'mask', [H, W]."
@@ -244,12 +263,12 @@ def _pixels(target: Mapping[str, Any], name: str) -> Tensor | None:
     return masks.bool()
 
 
-def _corners(boxes: Any) -> Tensor:
+def _corners(boxes: Any, name: str) -> Tensor:
     if _is_of_torchvision(boxes, "BoundingBoxes"):
         from torchvision.transforms.v2.functional import convert_bounding_box_format
 
         boxes = convert_bounding_box_format(boxes, new_format="XYXY").as_subclass(Tensor)
-    return torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    return _table(boxes, 4, f"The boxes of {name}")
 
 
 def _as_label(value: Any) -> int | Tensor | None:

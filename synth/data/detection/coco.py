@@ -62,17 +62,7 @@ def open_coco(path: Path, *, spec: str, skip_unreadable: bool = False) -> Annota
     catalogue = Catalogue(
         "coco", tuple(categories.values()), tuple(images.values()), tuple(annotations), licenses
     )
-    notes = faults.settle()
-    if not files:
-        raise SourceError(f"{path} names no image that can be used.")
-    return AnnotatedSource(
-        spec=spec,
-        files=files,
-        catalogue=catalogue,
-        notes=notes,
-        faults=faults.left_out,
-        skip_unreadable=skip_unreadable,
-    )
+    return faults.source(spec, catalogue, files, nothing=f"{path} names no image that can be used.")
 
 
 def _load(path: Path) -> Mapping[str, Any]:

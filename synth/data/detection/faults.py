@@ -8,13 +8,15 @@ lets such entries be left out; then it is noted as well. What is *unsafe* or amb
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from synth.data.objects import LEAST_SIDE, Corners
+from synth.data.detection.source import AnnotatedSource
+from synth.data.files import ImageFile
+from synth.data.objects import LEAST_SIDE, Catalogue, Corners
 from synth.errors import SourceError, UnreadableError
 from synth.text import plural, some
 
@@ -53,16 +55,32 @@ class Faults:
         """The error for an entry for which nothing of the data set is used."""
         return SourceError(f"{self._where}: {entry} {what}.")
 
-    @property
-    def left_out(self) -> tuple[tuple[str, str], ...]:
-        """(entry, reason) of the faults."""
-        return tuple(self._faults)
+    def source(
+        self,
+        spec: str,
+        catalogue: Catalogue,
+        files: Sequence[ImageFile],
+        notes: Sequence[str] = (),
+        *,
+        nothing: str,
+    ) -> AnnotatedSource:
+        """The source of what was read, with notes on what was mended and left out.
 
-    def settle(self) -> list[str]:
-        """Notes on what was mended and left out.
-
-        Raises SourceError where there are faults and they are not to be left out.
+        Raises SourceError where there are faults that are not to be left out, or ``nothing`` without files.
         """
+        notes = [*notes, *self._settled()]
+        if not files:
+            raise SourceError(nothing)
+        return AnnotatedSource(
+            spec=spec,
+            files=files,
+            catalogue=catalogue,
+            notes=notes,
+            faults=tuple(self._faults),
+            skip_unreadable=self._skip,
+        )
+
+    def _settled(self) -> list[str]:
         told = [f"{entry} {what}" for entry, what in self._faults]
         if self._faults and not self._skip:
             raise SourceError(

@@ -10,7 +10,6 @@ from synth.data.detection.files import check_name, is_picture, pictures_by_name
 from synth.data.detection.source import AnnotatedSource
 from synth.data.files import ImageFile
 from synth.data.objects import Catalogue, ImageRecord
-from synth.errors import SourceError
 from synth.text import some
 
 _IMAGES = ("images", "image")
@@ -49,18 +48,9 @@ def open_masks(images: Path, masks: Path, *, spec: str, skip_unreadable: bool = 
                 raise FaultError(f"has no mask in {masks}")
             records.append(ImageRecord(origin, len(records) + 1, *picture_size(path), mask=there[name]))
             files.append(ImageFile(origin, path, None))
-    notes = faults.settle()
-    if not files:
-        raise SourceError(f"{images.parent} holds no image with a mask ({some(sorted(there), 3)}).")
     catalogue = Catalogue("masks", (), tuple(records), ())
-    return AnnotatedSource(
-        spec=spec,
-        files=files,
-        catalogue=catalogue,
-        notes=notes,
-        faults=faults.left_out,
-        skip_unreadable=skip_unreadable,
-    )
+    nothing = f"{images.parent} holds no image with a mask ({some(sorted(there), 3)})."
+    return faults.source(spec, catalogue, files, nothing=nothing)
 
 
 def _first_ones(folder: Path, faults: Faults) -> dict[str, Path]:

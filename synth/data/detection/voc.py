@@ -19,7 +19,7 @@ from synth.data.detection.files import check_name, is_picture, is_there
 from synth.data.detection.source import AnnotatedSource
 from synth.data.files import ImageFile
 from synth.data.objects import Annotation, Catalogue, Category, Corners, ImageRecord
-from synth.errors import NotFoundError, SourceError
+from synth.errors import NotFoundError
 from synth.text import closest, plural, some
 
 ANNOTATIONS, IMAGES, SETS = "Annotations", "JPEGImages", "ImageSets/Main"
@@ -71,12 +71,7 @@ def open_voc(
             files.append(ImageFile(origin, picture, None))
             for one in _objects(root, called, place, size, names, faults):
                 annotations.append(replace(one, id=len(annotations) + 1))
-    notes = faults.settle()
-    if not files:
-        raise SourceError(f"{folder} holds no annotated image that can be used.")
     bare = [] if part is not None else _bare(pictures, set(stems), taken)
-    if bare:
-        notes.append(f"{plural(len(bare), 'image')} without an XML file ignored: {some(bare, 3)}")
     for stem in sorted(set(everything).difference(stems)):
         # A class has one number in all parts, whichever of them have objects of it.
         with suppress(FaultError):
@@ -89,14 +84,9 @@ def open_voc(
         tuple(images),
         tuple(replace(one, label=by_number[one.label]) for one in annotations),
     )
-    return AnnotatedSource(
-        spec=spec,
-        files=files,
-        catalogue=catalogue,
-        notes=notes,
-        faults=faults.left_out,
-        skip_unreadable=skip_unreadable,
-    )
+    notes = [f"{plural(len(bare), 'image')} without an XML file ignored: {some(bare, 3)}"] if bare else []
+    nothing = f"{folder} holds no annotated image that can be used."
+    return faults.source(spec, catalogue, files, notes, nothing=nothing)
 
 
 def _bare(pictures: Mapping[str, list[Path]], stems: set[str], taken: Mapping[Path, str]) -> list[str]:

@@ -71,11 +71,6 @@ def open_yolo(
             for one in _objects(labels, folder, place, (height, width), len(names), faults):
                 # Numbered here, since files do not know of each other.
                 annotations.append(replace(one, id=len(annotations) + 1))
-    notes += faults.settle()
-    if not files:
-        raise SourceError(
-            f"{folder} holds no image that can be used in {some([str(one) for one in chosen])}."
-        )
     if bare:
         notes.append(f"{plural(bare, 'image')} without a file of labels: no objects in them")
     catalogue = Catalogue(
@@ -84,14 +79,8 @@ def open_yolo(
         tuple(images),
         tuple(annotations),
     )
-    return AnnotatedSource(
-        spec=spec,
-        files=files,
-        catalogue=catalogue,
-        notes=notes,
-        faults=faults.left_out,
-        skip_unreadable=skip_unreadable,
-    )
+    nothing = f"{folder} holds no image that can be used in {some([str(one) for one in chosen])}."
+    return faults.source(spec, catalogue, files, notes, nothing=nothing)
 
 
 def _config(folder: Path) -> Mapping[str, Any]:

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import Any, Unpack
 
 import numpy as np
 from torch import Tensor
 
+from synth.ahead import ahead
 from synth.artifacts import ModelCard
 from synth.batch import Batch, Mode
 from synth.client.lookup import find, version
 from synth.client.parts import as_asked, image_files, last_axis, parts, plain
-from synth.client.transport import ServerError, Transport
+from synth.client.remote import Remote
+from synth.client.transport import Connecting, ServerError
 from synth.client.wire import read_batch, read_card, read_parameters
 from synth.data.png import encode_png
 from synth.labels import Labels, normalise_labels, resolve_labels
 from synth.models.program import AnyParameter, PictureParameter
-from synth.randomness import check_seed
+from synth.randomness import MAX_INDEX, check_seed
 from synth.sampling.generator import Images, Value
 from synth.sampling.pictures import check_pictures, picture_parameter
 from synth.sampling.requests import check_images, check_keys, check_parameters
 
 
-class RemoteModel:
+class RemoteModel(Remote):
     """One version of a model of a server: the same keys make the same images as there. For any thread.
 
     Large requests are sent in parts. Where the server is busy (429, 503) or the connection breaks, a part is
@@ -40,45 +40,22 @@ class RemoteModel:
         url: str,
         model: str | None = None,
         *,
-        key: str | None = None,
-        timeout_seconds: float = 120.0,
-        retries: int = 8,
-        most_wait_seconds: float = 120.0,
         allow_label_drift: bool = False,
-        **transport: Any,
+        **connecting: Unpack[Connecting],
     ) -> None:
         """Ask the server what the model is; a bare name means the version that it has now from here on.
 
         Args:
             url: of the server, as in ``http://127.0.0.1:8000``.
             model: NAME, NAME@latest, NAME@3 or NAME@ALIAS; None: the only one that the server has.
-            key: one of ``synth keys create``, where the server asks for keys.
-            timeout_seconds: how long the server may stay silent.
-            retries: how often a request is sent again.
-            most_wait_seconds: how long the waits in between may be together.
             allow_label_drift: take labels although a translator was not found to preserve them.
+            connecting: ``key``, ``timeout_seconds``, ``retries`` and ``most_wait_seconds``, see
+                ``synth.client.transport.Connecting``.
 
         Raises UnreachableError, NotFoundError, UsageError, and what else the server may answer.
         """
-        self._transport = Transport(
-            url,
-            key=key,
-            timeout_seconds=timeout_seconds,
-            retries=retries,
-            most_wait_seconds=most_wait_seconds,
-            **transport,
-        )
+        super().__init__(url, **connecting)
         self._allow_label_drift = allow_label_drift
-        self._opening = partial(
-            RemoteModel,
-            url,
-            key=key,
-            timeout_seconds=timeout_seconds,
-            retries=retries,
-            most_wait_seconds=most_wait_seconds,
-            allow_label_drift=allow_label_drift,
-            **transport,
-        )
         try:
             told = find(self._transport, model)
             self._card = read_card(told)
@@ -89,9 +66,8 @@ class RemoteModel:
         self._any_size = False
         self._learn(told)
 
-    def __reduce__(self) -> tuple[Callable[[str], RemoteModel], tuple[str]]:
-        """In another process it is opened anew, with connections of its own."""
-        return self._opening, (self._card.reference,)
+    def _opened_by(self) -> tuple[str, dict[str, Any]]:
+        return self._card.reference, {"allow_label_drift": self._allow_label_drift}
 
     @property
     def card(self) -> ModelCard:
@@ -194,32 +170,12 @@ class RemoteModel:
         **parameters: float | str,
     ) -> Iterator[Batch]:
         """As ``Sampler.stream``; the next batch is asked for while the last one is used."""
-        pool = ThreadPoolExecutor(1, thread_name_prefix="synth-client")
 
         def ask(first: int) -> Batch:
             return self.generate(batch_size, labels=labels, seed=seed, start=first, mode=mode, **parameters)
 
-        try:
-            coming = pool.submit(ask, start)
-            while True:
-                batch = coming.result()
-                start += batch_size
-                coming = pool.submit(ask, start)
-                yield batch
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-    def close(self) -> None:
-        """Close the connections; the model stays where it is."""
-        self._transport.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        with closing(ahead(ask, range(start, MAX_INDEX, max(batch_size, 1)), 1)) as batches:
+            yield from batches
 
     @property
     def _shape(self) -> tuple[int, int, int]:

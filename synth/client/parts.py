@@ -19,9 +19,14 @@ _BYTES_AT_ONCE = 16 * 2**20
 """Of raw pixels in one request."""
 
 
+def part_size(image_bytes: int) -> int:
+    """Images of one request."""
+    return max(1, min(_AT_ONCE, _BYTES_AT_ONCE // image_bytes))
+
+
 def parts(count: int, image_bytes: int) -> Iterator[slice]:
     """The rows of each part of ``count`` images."""
-    size = max(1, min(_AT_ONCE, _BYTES_AT_ONCE // image_bytes))
+    size = part_size(image_bytes)
     return (slice(first, min(first + size, count)) for first in range(0, count, size))
 
 

@@ -5,28 +5,32 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, Unpack
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from synth.augment import Samples, Specification
+from synth.augment.keys import sample_words
 from synth.batch import Batch
-from synth.client.parts import as_asked, image_files, last_axis, parts
-from synth.client.transport import ServerError, Transport
+from synth.client.parts import as_asked, image_files, last_axis, part_size
+from synth.client.remote import Remote
+from synth.client.transport import Connecting, ServerError
 from synth.client.wire import read_batch
-from synth.errors import ConfigError, NotFoundError, SourceError
+from synth.errors import ConfigError, NotFoundError, SourceError, SynthError
 from synth.randomness import check_seed
 
 _PATH = "/v1/images/augmentations"
+_TOO_LARGE = 413
 
 
-class RemotePipeline:
+class RemotePipeline(Remote):
     """``synth.augment.Pipeline``, run by a server: the same samples give the same results. For any thread.
 
-    Large batches are sent in parts, unless the pipeline mixes: then the samples of one call are each other's
-    partners. Where the server is busy (429, 503) or the connection breaks, a part is sent again.
+    Large batches are sent in parts, smaller ones where the server says that the results are too large, unless
+    the pipeline mixes: then the samples of one call are each other's partners. Where the server is busy (429,
+    503) or the connection breaks, a part is sent again.
     """
 
     def __init__(
@@ -35,11 +39,7 @@ class RemotePipeline:
         pipeline: str | Path | Mapping[str, Any] | Specification,
         *,
         seed: int = 0,
-        key: str | None = None,
-        timeout_seconds: float = 120.0,
-        retries: int = 8,
-        most_wait_seconds: float = 120.0,
-        **transport: Any,
+        **connecting: Unpack[Connecting],
     ) -> None:
         """Have the server check the pipeline; models in it are those of its store.
 
@@ -47,23 +47,15 @@ class RemotePipeline:
             url: of the server, as in ``http://127.0.0.1:8000``.
             pipeline: a file, plain values, a specification; or a name or digest that the server knows.
             seed: as in ``Pipeline``.
-            key, timeout_seconds, retries, most_wait_seconds: see ``RemoteModel``.
+            connecting: see ``RemoteModel``.
 
         Raises ConfigError, UsageError, UnreachableError, NotFoundError, and what else the server may answer.
         """
-        check_seed(seed)
-        self.seed = seed
-        self._said = _text(pipeline)
-        self._transport = Transport(
-            url,
-            key=key,
-            timeout_seconds=timeout_seconds,
-            retries=retries,
-            most_wait_seconds=most_wait_seconds,
-            **transport,
-        )
+        self.seed = check_seed(seed)
+        said = _text(pipeline)
+        super().__init__(url, **connecting)
         try:
-            told = self._tell(self._said)
+            told = self._tell(said)
         except BaseException:
             self.close()
             raise
@@ -88,14 +80,19 @@ class RemotePipeline:
         pixels = last_axis(samples.images)
         shared = self._form(samples, epoch, classes)
         mixes = bool(self.specification.get("batch"))
-        rows = [slice(0, len(samples))] if mixes else parts(len(samples), pixels[0].size)
-        made = []
-        for part in rows:
-            form = {**shared, "ids": json.dumps(list(samples.ids[part]))}
-            if samples.labels is not None:
-                form["labels"] = json.dumps(samples.labels[part].tolist())
-            batch = self._ask(form, image_files(pixels[part]), len(samples.ids[part]))
-            made.append(batch)
+        made: list[Batch] = []
+        size = len(samples) if mixes else part_size(pixels[0].size)
+        first = 0
+        while first < len(samples):
+            rows = slice(first, first + size)
+            try:
+                made.append(self._part(shared, samples, pixels, rows))
+                first += size
+            except SynthError as error:
+                if error.status != _TOO_LARGE or size == 1 or mixes:
+                    raise
+                # How large results are is for the server to know.
+                size //= 2
         labels = [batch.labels for batch in made if batch.labels is not None]
         return Samples(
             torch.cat([batch.images for batch in made]),
@@ -104,17 +101,15 @@ class RemotePipeline:
             classes=samples.classes,
         )
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._transport.close()
+    def _opened_by(self) -> tuple[Mapping[str, Any], dict[str, Any]]:
+        return self.specification, {"seed": self.seed}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def _part(self, shared: Mapping[str, str], samples: Samples, pixels: np.ndarray, rows: slice) -> Batch:
+        ids = samples.ids[rows]
+        form = {**shared, "ids": json.dumps([one if isinstance(one, str) else int(one) for one in ids])}
+        if samples.labels is not None:
+            form["labels"] = json.dumps(samples.labels[rows].tolist())
+        return self._ask(form, image_files(pixels[rows]), len(ids))
 
     def _form(self, samples: Samples, epoch: int, classes: int | None) -> dict[str, str]:
         form = {
@@ -143,8 +138,8 @@ class RemotePipeline:
         return as_asked(self._transport, batch, self.seed, 0, count)
 
     def _tell(self, said: str) -> Mapping[str, Any]:
-        answer = self._transport.send("POST", "/v1/pipelines", json={"pipeline": said}).json()
-        if not isinstance(answer, dict) or not {"digest", "specification"} <= answer.keys():
+        answer = self._transport.json("/v1/pipelines", "POST", json={"pipeline": said})
+        if not {"digest", "specification"} <= answer.keys():
             raise ServerError(f"{self._transport.url} did not answer with a pipeline: is that synth?")
         return answer
 
@@ -161,6 +156,7 @@ def _check(samples: Samples) -> None:
         )
     if len(samples.ids) != len(images):
         raise SourceError(f"{len(samples.ids)} ids were given for {len(images)} images.")
+    sample_words(samples.ids)
     if samples.labels is not None and (samples.labels.ndim != 1 or samples.labels.is_floating_point()):
         raise SourceError("A server takes labels that are class numbers, not shares. Run it here for those.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import httpx2
 
@@ -34,6 +34,24 @@ class ServerError(SynthError):
     title = "The server failed"
 
 
+class Connecting(TypedDict, total=False):
+    """How a server is asked; what is left out is as ``Transport`` has it.
+
+    Attributes:
+        key: one of ``synth keys create``, where the server asks for keys.
+        timeout_seconds: how long the server may stay silent.
+        retries: how often a request is sent again.
+        most_wait_seconds: how long the waits in between may be together.
+        sleep: waits so many seconds.
+    """
+
+    key: str | None
+    timeout_seconds: float
+    retries: int
+    most_wait_seconds: float
+    sleep: Callable[[float], None]
+
+
 class Transport:
     """One server. For any thread.
 
@@ -45,13 +63,13 @@ class Transport:
         self,
         url: str,
         *,
-        key: str | None,
-        timeout_seconds: float,
-        retries: int,
-        most_wait_seconds: float,
+        key: str | None = None,
+        timeout_seconds: float = 120.0,
+        retries: int = 8,
+        most_wait_seconds: float = 120.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """See ``RemoteModel``; ``sleep``: waits so many seconds."""
+        """See ``Connecting``; ``url``: of the server, as in ``http://127.0.0.1:8000``."""
         self.url = url.rstrip("/")
         self._retries, self._most_wait_seconds, self._sleep = retries, most_wait_seconds, sleep
         headers = {"User-Agent": f"synth/{__version__}"}
@@ -97,9 +115,9 @@ class Transport:
                 raise error
             self._sleep(wait)
 
-    def json(self, path: str) -> Mapping[str, Any]:
-        """The JSON object at a path; ServerError where it is none."""
-        answer = self.send("GET", path)
+    def json(self, path: str, method: str = "GET", **content: Any) -> Mapping[str, Any]:
+        """The JSON object that is answered; ServerError where it is none. ``content``: see ``send``."""
+        answer = self.send(method, path, **content)
         try:
             value = answer.json()
         except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import islice
 
 import numpy as np
@@ -70,6 +71,13 @@ def test_a_stream_goes_on_where_it_was(toys, models):
     ours = list(islice(toys.stream(batch_size=3, seed=2, start=5, mode="exact"), 3))
     theirs = models["toys"].generate(9, seed=2, start=5, mode="exact")
     assert torch.equal(torch.cat([batch.images for batch in ours]), theirs.images)
+    # A server that hangs must not hold a process that ends: its thread is none that is waited for.
+    hanging = toys.stream(batch_size=3)
+    next(hanging)
+    assert [one.daemon for one in threading.enumerate() if one.name == "synth-ahead"] == [True]
+    hanging.close()
+    with pytest.raises(UsageError, match="count must be 1 or more"):
+        next(toys.stream(batch_size=0))
 
 
 def test_data_sets_are_made_by_it_as_by_a_sampler(toys, tmp_path):

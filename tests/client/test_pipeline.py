@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
+import httpx2
+import numpy as np
 import pytest
 import torch
 
 import synth.client.parts
 from synth.augment import Boxes, Partners, Pipeline, Samples, read_specification
-from synth.client import RemotePipeline, UnreachableError
+from synth.client import RemotePipeline, ServerError, UnreachableError
+from synth.client.transport import Transport
 from synth.errors import ConfigError, LabelError, NotFoundError, SourceError, UsageError
+from synth.integrations.torch import as_torch
 
 SPEC = {"sample": ["horizontal_flip", {"operation": "rotate", "probability": 0.5}, "gaussian_noise"]}
 MIXING = {"sample": ["horizontal_flip"], "batch": ["cutmix"]}
@@ -73,6 +78,36 @@ def test_a_server_that_has_forgotten_it_is_told_again(remote, listen):
     with elsewhere:
         expected = Pipeline.read(SPEC, seed=5).run(batch()).images
         assert torch.equal(remote.run(batch()).images, expected)
+
+
+def test_parts_are_made_smaller_until_their_results_are_not_too_large(listen):
+    larger = {"sample": [{"operation": "resized_crop", "size": [40, 40]}]}
+    samples = batch()
+    expected = Pipeline.read(larger, seed=5).run(samples)
+    with RemotePipeline(listen(max_response_bytes=2 * 3 * 40 * 40), larger, seed=5) as remote:
+        assert torch.equal(remote.run(samples).images, expected.images)
+    with (
+        RemotePipeline(listen(max_response_bytes=3 * 40), larger) as remote,
+        pytest.raises(UsageError, match="more than one answer may have"),
+    ):
+        remote.run(samples)
+
+
+def test_ids_may_be_numbers_of_numpy_and_it_may_be_opened_in_another_process(remote):
+    samples = replace(batch(), ids=tuple(np.arange(7)))
+    with pickle.loads(pickle.dumps(remote)) as again:
+        for one in (remote, again):
+            assert torch.equal(one.run(samples).images, Pipeline.read(SPEC, seed=5).run(samples).images)
+    with pytest.raises(UsageError, match="id of a sample"):
+        remote.run(replace(samples, ids=tuple(float(number) for number in range(7))))
+    with pytest.raises(UsageError, match="RemotePipeline is no Pipeline, which runs here"):
+        as_torch([(samples.images[0], 1)], remote)
+
+
+def test_another_web_server_is_not_mistaken_for_one_of_synth(monkeypatch):
+    monkeypatch.setattr(Transport, "send", lambda *_, **__: httpx2.Response(200, content=b"<html"))
+    with pytest.raises(ServerError, match="did not answer with JSON: is that a server of synth"):
+        RemotePipeline("http://127.0.0.1:8000", "basic")
 
 
 def test_it_is_a_file_a_name_or_a_digest(address, remote, tmp_path):

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from synth.ahead import ahead
 from synth.augment import Pipeline
 from synth.client import RemoteModel, ServerError, UnreachableError
 from synth.data import open_source
 from synth.errors import LabelError, NotFoundError, ResumeError, SourceError, UsageError
-from synth.integrations.ahead import ahead
 from synth.integrations.torch import SynthStream
 from synth.sampling import Sampler
 from tests.serving.conftest import FakeGenerator

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from synth.ahead import ahead
 from synth.augment import Pipeline
 from synth.batch import Batch, Mode
 from synth.errors import SourceError, UsageError
-from synth.integrations.ahead import ahead
 from synth.integrations.augmenter import Augmenter, collate
 from synth.integrations.class_map import ClassMap
 from synth.integrations.models import Model

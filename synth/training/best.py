@@ -80,6 +80,7 @@ class Best:
             chosen = self._kept
             module.go_back(load(self._file.read_bytes()))
             measured = self._yardstick.measure(module) if measured.metrics else measured
+        module.notes += measured.notes
         how = self._yardstick.how
         if chosen is not last:
             how += f"; after {chosen.images_seen:,} images, better than {last.figure.value:.3g} at the end"

@@ -188,7 +188,7 @@ def _train(
             measured = {name: metric.value for name, metric in metrics.items() if metric.value is not None}
             log.figures(budget.images_seen, measured)
             log.plot()
-            for warning in module.warnings(metrics):
+            for warning in (*module.notes, *module.warnings(metrics)):
                 tell.note(warning)
         artifact = _publish(run, recipe, module, domains, budget, metrics, name, store, tell)
         run.update(artifact=artifact.manifest.reference, publishing=None)

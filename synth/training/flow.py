@@ -22,7 +22,7 @@ from synth.models.flow import Flow
 from synth.models.program import NetworkConfig
 from synth.randomness import normals, stream_id, uniforms
 from synth.training.flow_student import Target, student_loss
-from synth.training.module import GeneratorModule
+from synth.training.module import GeneratorModule, OtherWay
 from synth.training.recipe import Recipe
 
 _NOISE = stream_id("training/flow/noise")
@@ -231,6 +231,13 @@ class FlowModule(GeneratorModule):
     def _student_weights(self) -> Mapping[str, Tensor]:
         student = cast(Flow, self.average).student
         return {} if student is None else student.state_dict()
+
+    def other_ways(self) -> Mapping[str, OtherWay]:
+        """The student's, once it is trained; before, it is an Euler step."""
+        if int(self.student_since) < 0 or not self._student_weights():
+            return {}
+        remedy = "train it longer, with --set student_share=0.4, or alone: --from this model, student_share=1"
+        return {"student_distance": OtherWay({"solver": "student"}, remedy)}
 
     @torch.no_grad()
     def complete(self, images: ImageSet, limit: int | None = None) -> None:

@@ -6,7 +6,7 @@ import copy
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import lightning
 import torch
@@ -171,8 +171,22 @@ class FamilyModule(lightning.LightningModule):
         return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not torch.float32)
 
 
+class OtherWay(NamedTuple):
+    """Of making samples: by other than the default parameters.
+
+    ``remedy``: what helps where they are worse.
+    """
+
+    parameters: Mapping[str, float | str]
+    remedy: str
+
+
 class GeneratorModule(FamilyModule):
     """A generator in training; its picture is a grid of samples."""
+
+    def other_ways(self) -> Mapping[str, OtherWay]:
+        """Those that are measured besides the default one, by the name of their figure."""
+        return {}
 
     def preview(self) -> Image.Image:
         return preview(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -32,10 +33,18 @@ def preview(module: FamilyModule) -> Image.Image:
 
 
 @torch.inference_mode()
-def samples(module: FamilyModule, index: Tensor, labels: Tensor | None) -> Tensor:
-    """uint8 [N, C, H, W] on the CPU: what the averaged weights make of these keys and labels, int64 [N]."""
+def samples(
+    module: FamilyModule,
+    index: Tensor,
+    labels: Tensor | None,
+    changes: Mapping[str, float | str] | None = None,
+) -> Tensor:
+    """uint8 [N, C, H, W] on the CPU: what the averaged weights make of these keys and labels, int64 [N].
+
+    With default parameters but for ``changes``.
+    """
     program: Program = get_family(module.family).load("program")(module.average)
-    parameters = {parameter.name: parameter.default for parameter in program.parameters}
+    parameters = {parameter.name: parameter.default for parameter in program.parameters} | dict(changes or {})
     assert isinstance(program, FromNothing), f"{module.family} shows translations instead"
     with module.autocast():
         state = program.begin(draw_noise(program.noise, _SEED, index), labels, parameters)

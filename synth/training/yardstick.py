@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -11,15 +11,19 @@ from torch import Tensor
 from synth.artifacts import Metric
 from synth.data import ImageSet
 from synth.evaluation import open_extractor
-from synth.evaluation.figures import Figure
+from synth.evaluation.figures import Estimate, Figure
 from synth.evaluation.metrics import kernel_distance
 from synth.evaluation.utility import classifier_features, train_classifier
-from synth.training.module import FamilyModule
+from synth.training.module import FamilyModule, GeneratorModule
 from synth.training.parts import Parts
 from synth.training.preview import samples
 from synth.training.recipe import Recipe
 
 MOST_IMAGES = 1_000
+_MOST_REAL = 5_000
+"""Images to compare with: their features are taken once, while samples are made at each look."""
+_CLEARLY_WORSE = 1.5
+"""So many times the distance of samples by default, beyond both intervals."""
 _CLASSIFIER_WIDTH = 16
 _CLASSIFIER_PIXELS = 20_000 * 28 * 28
 """Seen in training: some five seconds on two CPU cores."""
@@ -36,12 +40,13 @@ class Measured(NamedTuple):
     """What the weights of a module are worth.
 
     ``shortfall``: by how much they miss what must hold whatever the figure is; 0 where nothing is missed.
-    ``metrics``: what else was found, by name.
+    ``metrics``: what else was found, by name. ``notes``: what the user should know of it.
     """
 
     figure: Figure
     shortfall: float = 0.0
     metrics: Mapping[str, Metric] = {}
+    notes: Sequence[str] = ()
 
 
 class AnyYardstick(Protocol):
@@ -65,23 +70,44 @@ class Yardstick:
 
     def __init__(self, parts: Parts, recipe: Recipe, device: torch.device) -> None:
         name, self._features = _features(parts.training, recipe, device)
-        chosen = parts.validation.sample(MOST_IMAGES)
+        chosen = parts.validation.sample(_MOST_REAL)
+        self._count = min(len(chosen), MOST_IMAGES)
         self.how = (
-            f"as many samples and {len(chosen)} {parts.measured_on}, in the features of {name}; unbiased, "
-            "all pairs"
+            f"{self._count} samples and {len(chosen)} {parts.measured_on}, in the features of {name}; "
+            "unbiased, all pairs"
         )
         """What is compared, in words."""
-        self._real, self._labels = self._features(chosen.images), chosen.labels
+        self._real, self._labels = self._features(chosen.images), None
+        if chosen.labels is not None:  # in the shares of all of them
+            self._labels = chosen.labels.sort().values[torch.arange(self._count) * len(chosen) // self._count]
 
     def measure(self, module: FamilyModule) -> Measured:
-        """Of as many samples as validation images, with the same labels; needs 10 of them."""
+        """Of samples with the labels of validation images, of which it needs 10."""
+        figure = self._distance(module, {})
+        metrics, notes = {}, []
+        for name, way in cast(GeneratorModule, module).other_ways().items():
+            other = self._distance(module, way.parameters)
+            told = ", ".join(f"{key}={value}" for key, value in way.parameters.items())
+            if not isinstance(other, Estimate) or not isinstance(figure, Estimate):
+                metrics[name] = Metric(value=None, how=f"of samples by {told}: not measured, too few images")
+                continue
+            metrics[name] = Metric(value=other.value, how=f"of samples by {told}; {self.how}")
+            if other.low > _CLEARLY_WORSE * max(figure.high, 0.0):
+                notes.append(
+                    f"Samples by {told} are clearly worse than those by default: {name} "
+                    f"{other.value:.3g} ({other.low:.3g} to {other.high:.3g}), {self.name} {figure.value:.3g}"
+                    f". What helps: {way.remedy}."
+                )
+        return Measured(figure, metrics=metrics, notes=notes)
+
+    def _distance(self, module: FamilyModule, parameters: Mapping[str, float | str]) -> Figure:
         made = []
-        for index in torch.split(torch.arange(len(self._real), device=module.device), _CHUNK):
+        for index in torch.split(torch.arange(self._count, device=module.device), _CHUNK):
             labels = None
             if module.classes and self._labels is not None:
                 labels = self._labels.to(module.device)[index]
-            made.append(samples(module, index, labels))
-        return Measured(kernel_distance(self._real, self._features(torch.cat(made))))
+            made.append(samples(module, index, labels, parameters))
+        return kernel_distance(self._real, self._features(torch.cat(made)))
 
 
 def _features(training: ImageSet, recipe: Recipe, device: torch.device) -> tuple[str, Features]:

@@ -10,6 +10,7 @@ from synth.data import load_images, open_source
 from synth.evaluation.figures import Estimate, NotMeasured
 from synth.models.program import ImageShape
 from synth.training.best import Best
+from synth.training.flow import FlowModule
 from synth.training.parts import split
 from synth.training.runs import new_run
 from synth.training.vae import VAEModule
@@ -115,16 +116,38 @@ def test_the_yardstick_tells_real_images_from_noise(tiny, tmp_path, monkeypatch,
     module = VAEModule(tiny.recipe(), ImageShape(1, 8, 8), classes)
 
     def figure(images: torch.Tensor) -> Estimate:
-        def samples(module, index, labels):
+        def samples(module, index, labels, parameters):
             return images[index]
 
         monkeypatch.setattr("synth.training.yardstick.samples", samples)
         return yardstick.measure(module).figure
 
+    if classes:
+        assert yardstick._labels.bincount().tolist() == parts.validation.labels.bincount().tolist()
     real = figure(load_images(open_source(other)).images)
     noise = figure(torch.randint(0, 256, parts.validation.images.shape, dtype=torch.uint8))
     assert real.value < noise.low
     assert real.high < noise.low
+
+
+@pytest.mark.parametrize("since", [-1, 64])
+def test_a_student_that_is_clearly_worse_is_measured_and_told_of(tiny, tmp_path, monkeypatch, since):
+    parts = split(load_images(open_source(tiny.source(tmp_path / "toys.npz", count=200))), 0.5)
+    module = FlowModule(tiny.recipe("flow"), ImageShape(1, 8, 8), 2)
+    module.student_since.fill_(since)
+    monkeypatch.setattr(
+        "synth.training.yardstick.samples",
+        lambda module, index, labels, parameters: parts.training.images[index] // (10 if parameters else 1),
+    )
+    best = Best(new_run("toy", tmp_path), Yardstick(parts, tiny.recipe("flow"), torch.device("cpu")), 0)
+    _, metrics = best.choose(module, 40)
+    if since < 0:
+        assert (list(metrics), module.notes) == (["kernel_distance"], [])
+        return
+    assert metrics["student_distance"].how.startswith("of samples by solver=student; ")
+    (note,) = module.notes
+    assert note.startswith("Samples by solver=student are clearly worse than those by default: student_dis")
+    assert "student_share=1" in note
 
 
 def test_the_figure_is_in_the_manifest_and_on_the_curve(tiny, tmp_path):

@@ -57,7 +57,9 @@ class Best:
             return figures
         if keep and (self._kept is None or found.rank < self._kept.rank):
             with storage_errors("keep the best weights", self._file):
-                note = json.dumps({**found._asdict(), "figure": found.figure.model_dump()})
+                note = json.dumps(
+                    {**found._asdict(), "figure": found.figure.model_dump(), "by": self._yardstick.identity}
+                )
                 weights = {
                     name: weight.cpu().contiguous() for name, weight in module.average.state_dict().items()
                 }
@@ -88,11 +90,17 @@ class Best:
         return chosen.images_seen, {self._yardstick.name: distance, **measured.metrics}
 
     def _read(self) -> Candidate | None:
-        """What an earlier part of the run has kept; a file that cannot be read is none."""
+        """What an earlier part of the run has kept; a file that cannot be read is none.
+
+        Nor is one by another yardstick, whose figures mean something else: in a run that was made longer, the
+        classifier in whose features samples are compared is trained for longer too.
+        """
         try:
             data = self._file.read_bytes()
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
             best = json.loads(header["__metadata__"]["best"])
+            if best["by"] != self._yardstick.identity:
+                return None
             figure = Estimate.model_validate(best["figure"])
             return Candidate(best["images_seen"], figure, best["shortfall"])
         except (OSError, ValueError, KeyError):

@@ -14,7 +14,7 @@ from synth.evaluation.figures import Estimate
 from synth.training.module import FamilyModule
 from synth.training.parts import Domains
 from synth.training.style import StyleModule
-from synth.training.yardstick import Measured
+from synth.training.yardstick import Measured, identity_of
 
 _CHECKED, _CHUNK = 256, 64
 
@@ -30,6 +30,7 @@ class StyleYardstick:
         assert target is not None
         chosen = source.validation.sample(_CHECKED)
         self._images = chosen.images
+        self.identity = identity_of(self._images)  # features are of the module, and come back with it
         self._pairs = f"{len(chosen)} {source.measured_on} in styles of {target.measured_on}"
         self.how = f"content, style and copies, weighed as in training; {self._pairs}"
 

@@ -26,7 +26,7 @@ from synth.training.preservation import (
 )
 from synth.training.recipe import Recipe
 from synth.training.translator import TranslatorModule
-from synth.training.yardstick import MOST_IMAGES, Features, Measured
+from synth.training.yardstick import MOST_IMAGES, Features, Measured, identity_of
 
 _INVERTED = -0.3
 """Correlation of brightness before and after, below which light and dark count as exchanged."""
@@ -71,6 +71,7 @@ class TranslationYardstick:
         }
         self.how = self._ways["a_to_b"].how
         """What is compared, in words."""
+        self.identity = identity_of(*(tensor for way in self._ways.values() for tensor in way.known))
 
     def measure(self, module: FamilyModule) -> Measured:
         """All figures; the distance of the first direction is what weights are chosen by."""
@@ -129,6 +130,11 @@ class _Way:
             self._opinion = self._classifier.of(self.images)
             assert chosen.labels is not None
             self._accuracy = float((self._opinion.classes == chosen.labels).float().mean())
+
+    @property
+    def known(self) -> tuple[Tensor, ...]:
+        """What it holds translations against."""
+        return (self._real, *(() if self._classifier is None else (self._opinion.classes,)))
 
     def read(self, translated: Tensor) -> Reading:
         """Of uint8 [N, C, H, W], the translations of ``images``."""

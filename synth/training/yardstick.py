@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol, cast
 
@@ -50,10 +51,14 @@ class Measured(NamedTuple):
 
 
 class AnyYardstick(Protocol):
-    """What weights are compared by: the name of its figure, and ``how`` in words."""
+    """What weights are compared by: the name of its figure, and ``how`` in words.
+
+    Figures of two yardsticks can be compared where their ``identity`` is the same.
+    """
 
     name: str
     how: str
+    identity: str
 
     def measure(self, module: FamilyModule) -> Measured:
         """Of the averaged weights; the less the figure, the better."""
@@ -80,6 +85,8 @@ class Yardstick:
         self._real, self._labels = self._features(chosen.images), None
         if chosen.labels is not None:  # in the shares of all of them
             self._labels = chosen.labels.sort().values[torch.arange(self._count) * len(chosen) // self._count]
+
+        self.identity = identity_of(self._real)
 
     def measure(self, module: FamilyModule) -> Measured:
         """Of samples with the labels of validation images, of which it needs 10."""
@@ -108,6 +115,14 @@ class Yardstick:
                 labels = self._labels.to(module.device)[index]
             made.append(samples(module, index, labels, parameters))
         return kernel_distance(self._real, self._features(torch.cat(made)))
+
+
+def identity_of(*tensors: Tensor) -> str:
+    """A digest of what a yardstick has, on the CPU: another network finds other features in the images."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(f"{tuple(tensor.shape)} ".encode() + tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _features(training: ImageSet, recipe: Recipe, device: torch.device) -> tuple[str, Features]:

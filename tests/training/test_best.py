@@ -22,7 +22,10 @@ class Script:
 
     name, how = "kernel_distance", "by the script"
 
-    def __init__(self, *values: float | None, shortfalls: tuple[float, ...] = ()) -> None:
+    def __init__(
+        self, *values: float | None, shortfalls: tuple[float, ...] = (), identity: str = "one"
+    ) -> None:
+        self.identity = identity
         self.values, self.shortfalls = list(values), list(shortfalls)
 
     def measure(self, module):
@@ -84,6 +87,12 @@ def test_what_was_reached_after_the_saved_state_does_not_count(module, tmp_path)
     assert Best(run, Script(0.6), 10).choose(module, 40)[0] == 40
 
 
+def test_what_another_yardstick_has_found_does_not_count(module, tmp_path):
+    run = new_run("toy", tmp_path)
+    Best(run, Script(0.2), 0).look(module, 20)
+    assert Best(run, Script(0.6, identity="other"), 30).choose(module, 40)[0] == 40
+
+
 @pytest.mark.parametrize(
     ("values", "shortfalls", "reached"),
     [
@@ -114,6 +123,13 @@ def test_the_yardstick_tells_real_images_from_noise(tiny, tmp_path, monkeypatch,
     parts = split(load_images(open_source(source)), 0.5)
     yardstick = Yardstick(parts, tiny.recipe(images_seen=100_000), torch.device("cpu"))
     module = VAEModule(tiny.recipe(), ImageShape(1, 8, 8), classes)
+
+    again, longer = (
+        Yardstick(parts, tiny.recipe(images_seen=seen), torch.device("cpu")).identity
+        for seen in (100_000, 150_000)
+    )
+    assert yardstick.identity == again
+    assert (yardstick.identity == longer) == (classes == 0)  # without classes nothing is trained
 
     def figure(images: torch.Tensor) -> Estimate:
         def samples(module, index, labels, parameters):

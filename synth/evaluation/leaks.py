@@ -34,10 +34,8 @@ def check_no_leak(
         names = [ids[row][:_DIGITS] if origins is None else origins[row] for row in hit[:_SHOWN]]
         raise LeakError(
             f"{artifact.manifest.reference} was trained on {len(hit):,} of the {plural(len(ids), 'image')} "
-            f"in "
-            f"{what}: {_first(names, len(hit))}. What is measured on them says nothing. Measure on images "
-            f"that "
-            "were held out (synth split makes parts that stay apart), or train on another part."
+            f"in {what}: {_first(names, len(hit))}. What is measured on them says nothing. Measure on images "
+            "that were held out (synth split makes parts that stay apart), or train on another part."
         )
 
 

@@ -20,8 +20,8 @@ class ClassMap:
     Args:
         card: of the model.
         classes: names of the data set's classes; None: its images have no labels, nor have those of the
-        stream. labels: ``any`` (as often as in the model's training data), ``balanced``, or names of classes
-        of the
+            stream.
+        labels: ``any`` (as often as in the model's training data), ``balanced``, or names of classes of the
             data set, in turn.
         names: class of the data set by class of the model, where their names differ.
 
@@ -67,8 +67,7 @@ class ClassMap:
         if strange or not wanted:
             raise LabelError(
                 f"{card.reference} cannot make {some(strange, 5) or 'no class at all'} of the data set. "
-                f"Both know: "
-                f"{some([name for name in of_model if name in classes], 20) or 'nothing'}."
+                f"Both know: {some([name for name in of_model if name in classes], 20) or 'nothing'}."
             )
         self._asked = tuple(of_model[name] for name in wanted)
 
@@ -94,8 +93,7 @@ def _of_one_class(card: ModelCard, classes: tuple[str, ...], labels: str | Seque
     if name not in classes:
         raise LabelError(
             f"{card.reference} has no classes, and the data set has: {some(classes, 20)}. Say by 'labels' "
-            f"of which "
-            "one of them all its images are."
+            "of which one of them all its images are."
         )
     return classes.index(name)
 

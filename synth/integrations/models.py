@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 
 from synth.artifacts import Store
+from synth.errors import DeviceError
 from synth.sampling import Sampler
 from synth.sampling.generator import Generator
 
@@ -29,6 +30,7 @@ class Model:
 
     def __init__(self, model: Generator | str | Path, device: str) -> None:
         self._here: Generator | None = None
+        self._device = device if isinstance(model, (str, Path)) else str(getattr(model, "device", "cpu"))
         if isinstance(model, (str, Path)):
             artifact = Store().open(model)
             artifact.require_generator()
@@ -40,8 +42,14 @@ class Model:
         self._process = os.getpid()
 
     def get(self) -> Generator:
-        """The one of this process."""
+        """The one of this process; raises DeviceError where it cannot use the device that it should."""
         if self._here is None or self._process != os.getpid():
+            if self._device != "cpu" and torch.cuda._is_in_bad_fork():
+                raise DeviceError(
+                    f"CUDA was used before this worker was forked, which cannot use it for "
+                    f"{self.card.reference} now. Give the DataLoader multiprocessing_context='spawn', or the "
+                    "stream device='cpu'."
+                )
             # A loader gives each of its workers one thread, and a sampler takes all that the machine has.
             threads = torch.get_num_threads()
             self._here = self._open()

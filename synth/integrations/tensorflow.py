@@ -108,7 +108,7 @@ def _checked(value: Any, signature: Any) -> Any:
     if not signature.shape.is_compatible_with(array.shape):
         raise SourceError(
             f"A batch has the shape {[*array.shape]} and the first sample {[*signature.shape[1:]]}: let the "
-            f"pipeline "
-            "end in resized_crop with a size, or give 'channels' where some are grey and some of colour."
+            "pipeline end in resized_crop with a size, or give 'channels' where some are grey and some of "
+            "colour."
         )
     return array

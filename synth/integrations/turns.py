@@ -42,8 +42,7 @@ class Turns:
         if not self._end:
             raise UsageError(
                 f"{self.count} samples do not fill a batch of {self.batch_size} on each of {self.world} "
-                f"ranks: take a "
-                "smaller batch_size, or drop_last=False."
+                "ranks: take a smaller batch_size, or drop_last=False."
             )
 
     @property
@@ -86,8 +85,7 @@ def find_rank(rank: int | None, world: int | None) -> tuple[int, int]:
         except ValueError:
             raise UsageError(
                 f"The environment's RANK ({os.environ['RANK']}) and WORLD_SIZE ({os.environ['WORLD_SIZE']}) "
-                f"are no "
-                "whole numbers: give rank and world."
+                "are no whole numbers: give rank and world."
             ) from None
     return 0, 1
 

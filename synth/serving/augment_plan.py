@@ -127,6 +127,5 @@ def check_form(form: Form, sizes: Sequence[tuple[int, int]]) -> None:
         raise UsageError(
             f"The images differ in size, as {height} x {width} and {other_height} x {other_width}, and the "
             f"format {form.name} holds images of one. Ask for tar, json or multipart, or let the pipeline "
-            f"end "
-            "with resized_crop and a size."
+            "end with resized_crop and a size."
         )

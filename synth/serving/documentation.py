@@ -169,8 +169,7 @@ AUGMENTATION_HEADERS = {
     "X-Synth-Epoch": header("Of the first copy; those of the others follow.", "integer"),
     "X-Synth-Labels": header(
         "Class number of each image, separated by commas; shares of classes are separated by spaces. Left "
-        "out "
-        "without labels, and, except for raw pixels, beyond 4,096 characters."
+        "out without labels, and, except for raw pixels, beyond 4,096 characters."
     ),
 }
 """Of every answer with augmented images."""

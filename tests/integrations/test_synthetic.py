@@ -13,7 +13,7 @@ from synth.ahead import ahead
 from synth.augment import Pipeline
 from synth.client import RemoteModel, ServerError, UnreachableError
 from synth.data import open_source
-from synth.errors import LabelError, NotFoundError, ResumeError, SourceError, UsageError
+from synth.errors import DeviceError, LabelError, NotFoundError, ResumeError, SourceError, UsageError
 from synth.integrations.torch import SynthStream
 from synth.sampling import Sampler
 from tests.serving.conftest import FakeGenerator
@@ -91,10 +91,15 @@ def test_workers_and_ranks_share_the_slots_and_a_stopped_loop_goes_on(real, samp
             stream(real, sampler, **other).load_state_dict(state)
 
 
-def test_a_sampler_its_reference_and_a_server_give_the_same_stream(real, sampler, listen):
+def test_a_sampler_its_reference_and_a_server_give_the_same_stream(real, sampler, listen, monkeypatch):
     whole = shown(stream(real, sampler))
     opened = Sampler.open("toys@1", device="cpu")
     assert shown(stream(real, "toys@1", device="cpu")) == shown(stream(real, opened))
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.cuda._is_in_bad_fork", lambda: True)
+        with pytest.raises(DeviceError, match="multiprocessing_context='spawn'"):
+            next(iter(stream(real, "toys@1")))
+        assert shown(stream(real, sampler)) == whole
     with RemoteModel(listen(lambda artifact: sampler), "toys") as model:
         assert shown(stream(real, model)) == whole
         assert shown(DataLoader(stream(real, model), batch_size=None, num_workers=1)) == whole

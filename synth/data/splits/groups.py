@@ -13,10 +13,8 @@ from synth.text import plural, some
 
 RULES = (
     "parent (the folder that a file is in), prefix:TEXT (the file's name up to TEXT), regex:PATTERN (what "
-    "its "
-    "first group finds in the path), or a file: .csv with the columns file and group, .json {file: group}, "
-    ".jsonl "
-    "with file and group, .txt with one group a line in the samples' order"
+    "its first group finds in the path), or a file: .csv with the columns file and group, .json {file: "
+    "group}, .jsonl with file and group, .txt with one group a line in the samples' order"
 )
 """What ``--groups`` takes, for messages and help."""
 

@@ -91,8 +91,7 @@ def _open_source(manifest: SplitManifest, folder: Path, skip_unreadable: bool) -
             continue
     raise NotFoundError(
         f"The source of the split in {folder} is not there any more: {manifest.source.location}. Move it "
-        f"back, "
-        "or split again where it is now; --format imagefolder makes copies."
+        "back, or split again where it is now; --format imagefolder makes copies."
     )
 
 

@@ -57,8 +57,7 @@ def parse_fractions(text: str | None, folds: int | None = None) -> dict[str, flo
         if not _NAME.fullmatch(name) or _FOLD.fullmatch(name) or name.casefold() in ("split", "con", "nul"):
             raise ConfigError(
                 f"A part cannot be called {name!r}: use letters, digits, - and _, and none of split, "
-                f"fold-N and "
-                "not-fold-N."
+                "fold-N and not-fold-N."
             )
         if name.casefold() in (other.casefold() for other in fractions):
             raise ConfigError(f"The part {name!r} is named twice in {text!r}.")

@@ -52,8 +52,7 @@ def check_output(out: Path, split_rule: object, *, resume: bool, overwrite: bool
     if foreign:
         raise OutputExistsError(
             f"{out} holds files that synth split did not write: {some(foreign, 5)}. They are never "
-            f"deleted: move "
-            "them elsewhere, or choose another folder."
+            "deleted: move them elsewhere, or choose another folder."
         )
     if former is None:
         return None

@@ -68,9 +68,9 @@ class SynthStream(KeyedStream):
         """Nothing is made before the first batch is asked for.
 
         Args:
-            real: a source or a map-style data set, as in ``as_torch``; its targets are numbers of classes, or
-            none. model: a ``Sampler``, a ``RemoteModel``, or a reference to a model of the store. Each worker
-            opens
+            real: a source or a map-style data set, as in ``as_torch``; its targets are numbers of classes,
+                or none.
+            model: a ``Sampler``, a ``RemoteModel``, or a reference to a model of the store. Each worker opens
                 one of its own.
             share: of synthetic images in an epoch, from 0 and below 1.
             batch_size: images of a batch; those that are synthetic are one request.
@@ -86,7 +86,7 @@ class SynthStream(KeyedStream):
             device: for a reference: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
             depth: batches that are made ahead, from 1.
             mark: let batches be (images, labels, synthetic), the last bool [N]; without classes (images,
-            synthetic).
+                synthetic).
 
         Raises UsageError for arguments that do not fit, LabelError for classes that do not.
         """
@@ -180,8 +180,7 @@ class SynthStream(KeyedStream):
         if original.target is not None and not isinstance(original.label, int):
             raise SourceError(
                 f"Sample {original.id} has a target of {type(original.target).__name__}: real images beside "
-                f"synthetic "
-                "ones have the number of their class, or nothing."
+                "synthetic ones have the number of their class, or nothing."
             )
         if original.target is not None and self._augmenter.originals.classes is None:
             raise UsageError(

@@ -257,7 +257,14 @@ def test_attacks_that_cannot_be_are_refused(linear):
     ):
         with pytest.raises(ConfigError, match=message):
             pgd(linear, pixels, LABELS, threat, **settings_)
-    with pytest.raises(UsageError, match="labels for each of the 6"):
-        fgsm(linear, pixels, LABELS[:2], threat)
+    for labels, message in (
+        (LABELS[:2], "labels for each of the 6"),
+        (LABELS - 100, "go from -100 to -99"),
+        (LABELS + 1, "from 0 to 1, and these go from 1 to 2"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            fgsm(linear, pixels, labels, threat)
+    with pytest.raises(UsageError, match="go from -100"):
+        rays(linear, pictures(51, 205), LABELS - 100, threat)
     with pytest.raises(ConfigError, match="1 query"):
         rays(linear, pictures(51, 205), LABELS, threat, queries=0)

@@ -121,9 +121,12 @@ def _climb(
     loss: Loss,
 ) -> Tensor:
     place = origin if keys is None else threat.start(origin, keys, number)
-    for _ in range(steps):
+    for step_number in range(steps):
         place = place.detach().requires_grad_(True)
-        total = losses(network(threat.inputs(place)), labels, loss).sum()
+        logits = network(threat.inputs(place))
+        if step_number == 0:
+            check_classes(labels, logits.shape[1])
+        total = losses(logits, labels, loss).sum()
         (gradient,) = torch.autograd.grad(total, place)
         place = threat.project(place.detach() + step * threat.ascent(gradient), origin)
     return place
@@ -173,3 +176,19 @@ def _check(
             raise UsageError(
                 f"An attack takes {name} for each of the {len(pixels)} images, not {len(values)}."
             )
+    check_classes(labels)
+
+
+def check_classes(labels: Tensor, count: int | None = None) -> None:
+    """Raise UsageError for class numbers below 0, or from ``count`` on.
+
+    -100 is what losses ignore: an image of it would be told to withstand every attack.
+    """
+    if labels.is_floating_point() or not len(labels):
+        return
+    least, most = int(labels.min()), int(labels.max())
+    if least < 0 or (count is not None and most >= count):
+        raise UsageError(
+            f"The labels of an attack are classes of the network, from 0"
+            f"{f' to {count - 1}' if count else ''}, and these go from {least} to {most}."
+        )

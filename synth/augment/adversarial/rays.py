@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from synth.augment.adversarial.gradient import hardest
+from synth.augment.adversarial.gradient import check_classes, hardest
 from synth.augment.adversarial.rest import at_rest
 from synth.augment.adversarial.threat import ThreatModel
 from synth.errors import ConfigError
@@ -92,6 +92,7 @@ def ray_search(
     """
     if queries < 1:
         raise ConfigError(f"An attack by decisions asks 1 query or more of each image, not {queries}.")
+    check_classes(labels)
     shape, count = images.shape, math.prod(images.shape[1:])
     device, classes = images.device, hardest(labels).to(images.device)
     with at_rest(network), torch.no_grad():

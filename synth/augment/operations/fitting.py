@@ -48,24 +48,26 @@ def model_labels(step: str, model: str, samples: Samples, classes: tuple[str, ..
     assert labels is not None
     if labels.is_floating_point() or labels.ndim != 1:
         raise ConfigError(f"{step}: {model} needs one class for each image, not shares of several.")
-    if samples.classes is not None:
-        return _table(step, model, samples.classes, classes)[labels.cpu()]
-    if int(labels.min()) < 0 or int(labels.max()) >= len(classes):
+    labels = labels.cpu().long()
+    known = len(classes if samples.classes is None else samples.classes)
+    if len(labels) and (int(labels.min()) < 0 or int(labels.max()) >= known):
+        whose = f"{model} has" if samples.classes is None else "the samples have"
         raise ConfigError(
-            f"{step}: {model} has {len(classes)} classes, 0 to {len(classes) - 1}, and the labels go from "
-            f"{int(labels.min())} to {int(labels.max())}. Use a model of the samples' classes."
+            f"{step}: {whose} {known} classes, 0 to {known - 1}, and the labels go from "
+            f"{int(labels.min())} to {int(labels.max())}. Give each sample a class, and use a model of "
+            "these."
         )
-    return labels.cpu().long()
+    return labels if samples.classes is None else _table(step, model, samples.classes, classes)[labels]
 
 
 def model_shares(step: str, model: str, samples: Samples, classes: tuple[str, ...]) -> Tensor:
     """float32 [n, K]: labels that are shares, [n, L], in the K classes of a model; raises as above."""
     labels = samples.labels
     assert labels is not None
-    if samples.classes is not None:
+    if samples.classes is not None and labels.shape[1] == len(samples.classes):
         places = _table(step, model, samples.classes, classes)
         return labels.new_zeros(len(labels), len(classes)).index_add_(1, places, labels)
-    if labels.shape[1] != len(classes):
+    if samples.classes is not None or labels.shape[1] != len(classes):
         raise ConfigError(
             f"{step}: {model} has {len(classes)} classes, and the samples have {labels.shape[1]}. Use a "
             "model of the samples' classes."

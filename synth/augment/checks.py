@@ -14,6 +14,9 @@ from synth.augment.samples import CHANNELS, Samples
 from synth.errors import SourceError
 from synth.text import plural
 
+_MASKS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+_GREATEST = 2**24
+"""Class that a mask may have: masks are resampled in float32, which tells no greater ones apart."""
 _SLACK = 0.5
 """Pixels by which a box or point may leave its image, as rounding elsewhere makes it; it is clipped."""
 
@@ -28,7 +31,7 @@ def checked(samples: Samples) -> Samples:
     images = samples.images
     if images.dtype != torch.uint8:
         raise SourceError(
-            f"Images to augment are uint8, 0 to 255, not {str(images.dtype).removeprefix('torch.')}. Scale "
+            f"Images to augment are uint8, 0 to 255, not {_name(images.dtype)}. Scale "
             "16-bit and floating-point images to 8 bits first, as synth.open_source does."
         )
     if images.ndim != 4 or images.shape[1] not in CHANNELS or images.numel() == 0:
@@ -83,8 +86,17 @@ def _are(count: int) -> str:
 
 
 def _check_masks(masks: Tensor, size: tuple[int, int]) -> None:
-    if masks.ndim != 3 or masks.is_floating_point() or masks.is_complex():
-        raise SourceError(f"Masks are integers [N, H, W], not {masks.dtype} {[*masks.shape]}.")
+    if masks.ndim != 3 or masks.dtype not in _MASKS:
+        known = ", ".join(map(_name, _MASKS))
+        raise SourceError(
+            f"Masks are integers [N, H, W] of one of the types {known}, not {_name(masks.dtype)} "
+            f"{[*masks.shape]}. Convert them first."
+        )
+    if masks.dtype in (torch.int32, torch.int64) and bool((masks.abs() > _GREATEST).any()):
+        raise SourceError(
+            f"Masks have class numbers of up to 2**24 = {_GREATEST:,}, and these go from "
+            f"{int(masks.min()):,} to {int(masks.max()):,}: number the classes anew, from 0."
+        )
     if tuple(masks.shape[1:]) != size:
         raise SourceError(
             f"The masks are {masks.shape[1]} x {masks.shape[2]} and their images {size[0]} x {size[1]} "
@@ -96,7 +108,7 @@ def _check_own_masks(masks: Tensor, count: int, size: tuple[int, int]) -> None:
     if masks.dtype != torch.bool or tuple(masks.shape) != (count, *size):
         raise SourceError(
             f"The masks of boxes are bool {[count, *size]}, one of the image's size for each box, not "
-            f"{str(masks.dtype).removeprefix('torch.')} {[*masks.shape]}."
+            f"{_name(masks.dtype)} {[*masks.shape]}."
         )
 
 
@@ -142,3 +154,7 @@ def _at_fault(
         f"Sample {samples.ids[int(rows[first])]} has a {noun} ({given}) and needs {wanted} of its {height} x "
         f"{width} (height x width) pixels; {int(bad.sum())} in all. Mend it, or leave it out."
     )
+
+
+def _name(kind: torch.dtype) -> str:
+    return str(kind).removeprefix("torch.")

@@ -46,6 +46,7 @@ class ModelOperation(Operation):
     )
     _folder: Path | None = PrivateAttr(None)
     _lost: frozenset[Target] = PrivateAttr(frozenset())
+    _asks: bool = PrivateAttr(False)
 
     @abstractmethod
     def settle(self, artifact: Artifact) -> dict[str, Any]:
@@ -57,6 +58,14 @@ class ModelOperation(Operation):
     def loses(self, artifact: Artifact) -> frozenset[Target]:
         """Which of ``targets`` would be wrong after that model."""
         return frozenset()
+
+    def asks_labels(self, artifact: Artifact) -> bool:
+        """Whether that model cannot do without the class of each image."""
+        return False
+
+    @property
+    def needs_labels(self) -> bool:
+        return self._asks
 
     @property
     def carries(self) -> frozenset[Target]:
@@ -80,6 +89,7 @@ class ModelOperation(Operation):
             raise ConfigError(f"{self.id}: {error}") from error
         changed = self.model_copy(update={**settled, "model": reference, "digest": found})
         changed._folder, changed._lost = artifact.path.absolute(), changed.loses(artifact)
+        changed._asks = changed.asks_labels(artifact)
         return changed
 
     def artifact(self) -> Artifact:

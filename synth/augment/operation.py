@@ -72,6 +72,15 @@ class Operation(BaseModel):
     probability: float = Field(1.0, ge=0, le=1, description="Share of the samples that it is applied to.")
 
     @property
+    def needs_labels(self) -> bool:
+        """Whether it cannot do without the class of each image."""
+        return False
+
+    def mirrors_at(self, size: tuple[int, int] | None) -> bool:
+        """``mirrors``; or shows mirror images as much as the image, of this size, at its edges."""
+        return self.mirrors
+
+    @property
     def carries(self) -> frozenset[Target]:
         """``targets``, without those for which only this instance is wrong."""
         return self.targets

@@ -27,14 +27,13 @@ from synth.augment.mixing import (
     together,
     usable,
 )
-from synth.augment.objects import has_objects
 from synth.augment.operation import Meta
 from synth.augment.plan import Plan, make_plan, part_of, words_wanted
 from synth.augment.reading import read_specification
 from synth.augment.recording import Entries, Record, plan_of, records, sorted_out
 from synth.augment.samples import Samples
 from synth.augment.specification import Specification
-from synth.errors import SourceError
+from synth.augment.unfit import refuse_unfit
 from synth.randomness import check_seed
 
 _CHUNK = 2**18
@@ -96,7 +95,7 @@ class Pipeline:
             UsageError: an id or epoch that is none; no partners where they are needed.
             ConfigError: a crop that does not fit.
         """
-        self._refuse_unfit(samples)
+        refuse_unfit(self.specification, samples)
         if not self.specification.batch:
             return self._sampled(samples, epoch, check)
         partners = usable(partners)
@@ -109,26 +108,12 @@ class Pipeline:
     def _others(self, places: np.ndarray, epoch: int, partners: Partners, check: Check) -> Samples:
         found = [partners.sample(place) for place in places.tolist()]
         for part in found:
-            self._refuse_unfit(part)
+            refuse_unfit(self.specification, part)
         if len({part.images.shape for part in found}) == 1:
             others = self._sampled(Samples.concatenate(found), epoch, check)
         else:
             others = together([self._sampled(part, epoch, check) for part in found])
         return mixable(others, partners.classes)
-
-    def _refuse_unfit(self, samples: Samples) -> None:
-        for name, step in self.specification.unfit.items():
-            if getattr(samples, "labels" if name == "label" else name, None) is not None:
-                raise SourceError(
-                    f"{step} would leave the {name} of samples wrong, and these have {name}: leave it out of "
-                    f"the pipeline, or give it samples without {name}."
-                )
-        taken = self.specification.on_objects
-        if taken is not None and not has_objects(samples):
-            raise SourceError(
-                f"{taken} takes objects by their pixels, and these samples have neither masks nor boxes with "
-                "masks: leave it out of the pipeline, or give it samples with masks."
-            )
 
     def _sampled(self, samples: Samples, epoch: int, check: Check) -> Samples:
         samples = checked(samples)
@@ -146,7 +131,7 @@ class Pipeline:
 
     def record(self, samples: Samples, epoch: int = 0, partners: Partners | None = None) -> list[Record]:
         """The plan of each sample as JSON, which ``replay`` takes. That of a mix holds its partner's."""
-        self._refuse_unfit(samples)
+        refuse_unfit(self.specification, samples)
         samples = checked(samples)
         plan = self.plan(samples, epoch)
         found = records(plan, len(samples))
@@ -164,7 +149,7 @@ class Pipeline:
 
         Raises UsageError for what ``record`` cannot have made of these samples, besides what ``run`` raises.
         """
-        self._refuse_unfit(samples)
+        refuse_unfit(self.specification, samples)
         entries = sorted_out(found, len(samples))
         mixes = {step: entries.pop(step.id, {}) for step in self.specification.batch}
         made = self._again(samples, entries)

@@ -10,7 +10,7 @@ from synth.text import some
 def check(found: Specification) -> None:
     """Raises ConfigError for what the functions below find, each of one kind."""
     _ids(found)
-    _flips(found)
+    check_chiral(found)
     _sizes(found.sample, inside=None)
     _regions(found)
 
@@ -26,14 +26,16 @@ def _ids(found: Specification) -> None:
         seen.add(step.id)
 
 
-def _flips(found: Specification) -> None:
-    for step in found.operations():
+def check_chiral(found: Specification, size: tuple[int, int] | None = None) -> None:
+    """Raise ConfigError where there are chiral classes, and an operation mirrors images of that size."""
+    for step in found.operations() if found.chiral else ():
         allowed = getattr(step, "allow_chiral", False)
-        if found.chiral and step.mirrors and step.probability > 0 and not allowed:
+        if step.mirrors_at(size) and step.probability > 0 and not allowed:
             raise ConfigError(
                 f"{step.id} mirrors images, and the classes {some(found.chiral)} are declared chiral: leave "
                 "it out, or say 'allow_chiral: true'."
             )
+        size = None if size is None else step.output_size(size)
 
 
 def _sizes(steps: tuple[Step, ...], inside: Group | None) -> None:

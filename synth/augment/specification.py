@@ -87,6 +87,18 @@ class Specification:
         return None
 
     @cached_property
+    def on_labels(self) -> str | None:
+        """The id of the first operation that cannot do without the class of each image."""
+        steps = (*self.operations(), *self.batch)
+        return next((step.id for step in steps if step.needs_labels and step.probability > 0), None)
+
+    @cached_property
+    def mask_fill(self) -> tuple[int, str]:
+        """The greatest class that an operation fills masks with, and the id of that operation."""
+        fills = [(int(getattr(step, "mask_fill", 0)), step.id) for step in (*self.operations(), *self.batch)]
+        return max(fills, default=(0, ""), key=lambda one: one[0])
+
+    @cached_property
     def regions(self) -> dict[str, Region]:
         """By the id of an operation, where alone it shows."""
         return {

@@ -100,12 +100,19 @@ def test_workers_give_the_same(store, tiny, tmp_path):
         ({"images": torch.zeros(30, 3, 8, 8, dtype=torch.uint8)}, "images with 1 channels"),
         ({"images": torch.zeros(30, 1, 9, 8, dtype=torch.uint8)}, r"is for images of 8 x 8.*have 9 x 8"),
         ({"labels": torch.ones(30, 2) / 2}, "one class for each image"),
+        (
+            {"labels": torch.full((30,), -1)},
+            "samples have 2 classes, 0 to 1, and .* from -1 to -1",
+        ),
+        ({"labels": torch.full((30,), 5)}, "the labels go from 5 to 5"),
         ({"classes": ("kind0", "cat")}, "does not know the classes cat"),
     ],
 )
 def test_samples_that_cannot_be_attacked_are_refused(store, whole, change, message):
+    # What needs labels is refused at the first sample, and not at the first that is attacked.
+    rare = 1e-9 if change.get("labels", 0) is None else 1.0
     with pytest.raises((ConfigError, SourceError), match=message):
-        pipeline(store, {"operation": "pgd"}).run(replace(whole, **change))
+        pipeline(store, {"operation": "pgd", "probability": rare}).run(replace(whole, **change))
 
 
 @pytest.mark.parametrize(

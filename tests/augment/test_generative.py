@@ -137,7 +137,7 @@ def test_translations_are_those_of_the_sampler_by_index_and_strength(store, mode
 def test_a_vae_makes_variations_of_its_classes_and_one_size(store):
     pipeline, whole = read("translate_domain", "toys", store, strength=2), samples(size=(8, 8))
     check_ways(pipeline, whole)
-    with pytest.raises(ConfigError, match="toys@1 has classes, and these samples have no labels"):
+    with pytest.raises(SourceError, match="translate_domain needs the class of each image"):
         pipeline.run(Samples(whole.images, whole.ids))
     with pytest.raises(ConfigError, match="images of 16 x 16 do not fit 8 x 8"):
         pipeline.run(samples())
@@ -211,7 +211,7 @@ def test_interpolation_needs_classes_that_the_model_knows(store):
     with pytest.raises(ConfigError, match="toys@1 does not know the classes cat, dog"):
         pipeline.run(whole, 0, partners_of(whole))
     unlabelled = Samples(whole.images, whole.ids)
-    with pytest.raises(ConfigError, match="has classes, and these samples have no labels"):
+    with pytest.raises(SourceError, match="interpolate needs the class of each image"):
         pipeline.run(unlabelled, 0, partners_of(unlabelled))
 
 

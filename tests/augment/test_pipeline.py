@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -172,6 +174,13 @@ def test_leaves_for_a_search_are_listed_chosen_and_refused_until_then():
         ({"sample": [{"opeartion": "blur"}]}, "did you mean 'operation'"),
         ({"sample": ["blur", "blur"]}, "the id 'blur'"),
         ({"sample": ["horizontal_flip"], "chiral": ["b", "d"]}, "b, d are declared chiral"),
+        (
+            {"sample": [{"operation": "affine", "y": [-0.6, 0], "edge": "reflect"}], "chiral": ["b"]},
+            "affine mirrors images",
+        ),
+        ({"sample": [{"operation": "random_erasing", "fill": 300}]}, "fill.* = 300"),
+        ({"sample": [{"operation": "random_erasing", "fill": -5}]}, "fill.* = -5"),
+        ({"sample": [{"operation": "mask_dropout", "mask_fill": 2**24 + 1}]}, "mask_fill = 16777217"),
         ({"sample": [{"operation": "crop", "probability": 0.5}]}, "must be applied to all"),
         ({"sample": [{"one_of": ["pad", "blur"]}]}, "must be applied to all"),
         ({"sample": ["blur"], "version": 2}, "update synth"),
@@ -196,6 +205,14 @@ def test_flips_of_chiral_classes_are_done_when_allowed():
     assert torch.equal(made.images, samples().images.flip(-1))
 
 
+def test_margins_of_more_than_half_a_side_mirror_chiral_classes():
+    for padding, edge, refused in ((4, "reflect", False), (5, "reflect", True), (5, "edge", False)):
+        crop = {"operation": "crop", "padding": padding, "edge": edge}
+        with pytest.raises(ConfigError, match="crop mirrors images") if refused else nullcontext():
+            Pipeline.read({"sample": [crop], "chiral": ["b"]}).run(samples())
+        Pipeline.read({"sample": [{**crop, "allow_chiral": True}], "chiral": ["b"]}).run(samples())
+
+
 ROW = torch.zeros(1, dtype=torch.int64)
 
 
@@ -215,6 +232,12 @@ ROW = torch.zeros(1, dtype=torch.int64)
         ({"points": Points(torch.tensor([[float("nan"), 2]]), ROW)}, "keypoint"),
         ({"masks": torch.zeros((12, 4, 4), dtype=torch.uint8)}, "a mask of its own size"),
         ({"masks": torch.zeros((12, 8, 8))}, "Masks are integers"),
+        (
+            {"masks": torch.zeros((12, 8, 8), dtype=torch.uint16)},
+            "the types bool, uint8.*not uint16",
+        ),
+        ({"masks": torch.full((12, 8, 8), 2**24 + 1)}, "class numbers of up to .* 16,777,217"),
+        ({"masks": torch.ones((12, 8, 8), dtype=torch.int8)}, "rotate fills masks with 255.* 127 at most"),
         ({"labels": torch.zeros(3, dtype=torch.int64)}, "3 labels"),
         ({"ids": ("a",)}, "1 ids"),
         ({"images": torch.zeros((12, 3, 8, 8), dtype=torch.uint16)}, "16-bit"),
@@ -222,10 +245,10 @@ ROW = torch.zeros(1, dtype=torch.int64)
     ],
 )
 def test_bad_samples_are_refused_by_name(change, message):
-    from dataclasses import replace
-
     with pytest.raises(SourceError, match=message):
-        Pipeline.read({"sample": ["blur"]}).record(replace(samples(), **change))
+        Pipeline.read({"sample": [{"operation": "rotate", "mask_fill": 255}]}).record(
+            replace(samples(), **change)
+        )
 
 
 def test_boxes_that_leave_the_image_by_rounding_are_clipped():

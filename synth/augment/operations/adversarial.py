@@ -20,7 +20,7 @@ from synth.augment.models import ModelOperation
 from synth.augment.operation import Meta, Need, Parameters, SampleOperation
 from synth.augment.operations.fitting import model_labels
 from synth.augment.samples import Samples
-from synth.errors import ConfigError, SourceError, UsageError
+from synth.errors import ConfigError, UsageError
 
 _BUCKET = 4
 
@@ -49,6 +49,10 @@ class _Attack(ModelOperation, SampleOperation):
     def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
         return {**found, "key": noise_key(words)}
 
+    @property
+    def needs_labels(self) -> bool:
+        return True
+
     def settle(self, artifact: Artifact) -> dict[str, Any]:
         if artifact.manifest.family != "classifier":
             raise UsageError(
@@ -58,11 +62,6 @@ class _Attack(ModelOperation, SampleOperation):
         return {}
 
     def apply(self, samples: Samples, parameters: Parameters) -> Samples:
-        if samples.labels is None:
-            raise SourceError(
-                f"{self.id} needs the class of each image, which the classifier is to miss, and these "
-                "samples have no labels. Give a source with classes, or leave the operation out."
-            )
         manifest = self.artifact().manifest
         self.check_channels(samples, manifest.image.channels)
         size = manifest.image.height, manifest.image.width

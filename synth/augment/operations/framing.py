@@ -60,7 +60,14 @@ class Crop(_Framing):
     edge: Edge = Field("constant", description="What the margin is: a value, the edge again, or a mirror.")
     fill: int = Field(0, ge=0, le=255, description="The constant in images.")
     mask_fill: int = Field(0, ge=0, le=255, description="The constant in masks, such as a class to ignore.")
+    allow_chiral: bool = Field(
+        False,
+        description="Also where there are chiral classes, and half a side may be mirrored.",
+    )
     extra_words: ClassVar[int] = 2
+
+    def mirrors_at(self, size: tuple[int, int] | None) -> bool:
+        return self.edge == "reflect" and size is not None and 2 * self.padding > min(size)
 
     def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
         wanted = size if self.size is None else self.size

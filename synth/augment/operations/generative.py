@@ -17,7 +17,7 @@ from synth.augment.keys import noise_key
 from synth.augment.operation import LabelEffect, Meta, Need, Parameters, SampleOperation, Target
 from synth.augment.operations.fitting import FittingOperation, model_labels
 from synth.augment.samples import Samples
-from synth.errors import ConfigError, UsageError
+from synth.errors import UsageError
 from synth.families import generates, require_translator
 from synth.labels import resolve_labels
 from synth.models.per_row import PerRowProgram, takes_strengths
@@ -128,6 +128,9 @@ class TranslateDomain(_Keyed):
         """Raise UsageError where the model makes no images from images."""
         require_translator(artifact.manifest.family, artifact.card.reference)
 
+    def asks_labels(self, artifact: Artifact) -> bool:
+        return artifact.card.classes is not None
+
     def loses(self, artifact: Artifact) -> frozenset[Target]:
         unknown = generates(artifact.manifest.family)  # drift_of asks those for labels alone
         if self.allow_label_drift or not (unknown or drift_of(artifact.card, self.parameters, "geometry")):
@@ -140,8 +143,6 @@ class TranslateDomain(_Keyed):
         self.check_channels(samples, image.channels)
         labels = None
         if classes is not None:
-            if samples.labels is None:
-                raise ConfigError(f"{self.id}: {self.model} has classes, and these samples have no labels.")
             labels = model_labels(self.id, self.model, samples, classes)
         free = sampler.any_size and min(samples.size) >= LEAST_SIDE
         images = samples.images.cpu()

@@ -111,6 +111,11 @@ class _Affine(_Projective):
         )
 
 
+def _mostly_mirrored(edge: Edge, *shifts: Distribution) -> bool:
+    """Whether a shift may bring in more of the mirror image than it leaves of the image."""
+    return edge == "reflect" and any(abs(end) > 0.5 for shift in shifts for end in shift.ends)
+
+
 def _shift(parameters: Parameters, size: tuple[int, int], nothing: np.ndarray) -> np.ndarray:
     """float64 [n, 2]: whole pixels of x and y."""
     shares = np.stack([parameters.get(name, nothing) for name in ("x", "y")], axis=1)
@@ -137,6 +142,12 @@ class Translate(_Affine):
     name: ClassVar[str] = "translate"
     x: Annotated[Distribution, _SHARE] = Field(_SHARE.read([-0.1, 0.1]), description="Share of the width.")
     y: Annotated[Distribution, _SHARE] = Field(_SHARE.read([-0.1, 0.1]), description="Share of the height.")
+    allow_chiral: bool = Field(
+        False, description="Also where there are chiral classes, and more than half is a mirror image."
+    )
+
+    def mirrors_at(self, size: tuple[int, int] | None) -> bool:
+        return _mostly_mirrored(self.edge, self.x, self.y)
 
     def images(self, images: Tensor, parameters: Parameters) -> Tensor:
         # Whole pixels need no means; at other edges mirror images come in.
@@ -172,6 +183,12 @@ class Affine(_Affine):
     y: Annotated[Distribution, _SHARE] = Field(_SHARE.read([-0.1, 0.1]), description="Share of the height.")
     shear_x: Annotated[Distribution, _SHEAR] = Field(_SHEAR.read([-5, 5]), description="Degrees.")
     shear_y: Annotated[Distribution, _SHEAR] = Field(_SHEAR.read(0), description="Degrees.")
+    allow_chiral: bool = Field(
+        False, description="Also where there are chiral classes, and more than half is a mirror image."
+    )
+
+    def mirrors_at(self, size: tuple[int, int] | None) -> bool:
+        return _mostly_mirrored(self.edge, self.x, self.y)
 
 
 class Perspective(_Projective):

@@ -16,7 +16,7 @@ from synth.augment.operation import MixingOperation, Need, Parameters, Target
 from synth.augment.operations.fitting import FittingOperation, model_shares
 from synth.augment.operations.mixing import shared
 from synth.augment.samples import Samples
-from synth.errors import ConfigError, UsageError
+from synth.errors import UsageError
 from synth.models.vae_between import BetweenProgram, pack
 from synth.sampling.rows import Rows
 
@@ -44,6 +44,9 @@ class Interpolate(FittingOperation, MixingOperation):
             )
         return {}
 
+    def asks_labels(self, artifact: Artifact) -> bool:
+        return bool(artifact.card.classes)
+
     def mix(self, samples: Samples, partners: Sequence[Samples], parameters: Parameters) -> Samples:
         (other,) = partners
         core = self.core(BetweenProgram)
@@ -64,6 +67,4 @@ class Interpolate(FittingOperation, MixingOperation):
     def _shares(self, samples: Samples, classes: tuple[str, ...]) -> Tensor:
         if not classes:
             return torch.zeros(len(samples), 0)
-        if samples.labels is None:
-            raise ConfigError(f"{self.id}: {self.model} has classes, and these samples have no labels.")
         return model_shares(self.id, self.model, samples, classes)

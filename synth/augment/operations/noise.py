@@ -103,7 +103,9 @@ class RandomErasing(PixelOperation):
     ratio: Annotated[Distribution, Within(0.01, 100)] = Field(
         Within(0.01, 100).read({"log_uniform": [0.3, 3.3]}), description="Width by height."
     )
-    fill: int | Literal["noise"] = Field("noise", description="A value of 0 to 255, or noise.")
+    fill: Annotated[int, Field(ge=0, le=255)] | Literal["noise"] = Field(
+        "noise", description="A value of 0 to 255, or noise."
+    )
     extra_words: ClassVar[int] = 4
 
     def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:

@@ -99,7 +99,7 @@ class MaskDropout(_OnObjects, SampleOperation):
     fill: Annotated[int, Field(ge=0, le=255)] | Literal["mean", "noise"] = Field(
         "mean", description="A value of 0 to 255, the mean of the rest of the image, or noise."
     )
-    mask_fill: int = Field(BACKGROUND, ge=0, description="The class of erased pixels in masks.")
+    mask_fill: int = Field(BACKGROUND, ge=0, le=2**24, description="The class of erased pixels in masks.")
 
     def refine(self, found: dict[str, np.ndarray], words: np.ndarray, meta: Meta) -> dict[str, np.ndarray]:
         return {**super().refine(found, words[:, :2], meta), "noise": noise_key(words[:, 2:])}

@@ -1,7 +1,7 @@
 """Policies: operations chosen from published tables, whose magnitudes are those of torchvision's v2.
 
 Parameters name the operations that were chosen and their magnitudes: factors are less 1, shears are slopes,
-shifts are pixels, rotations degrees, and the rest as the operation has it. Slants are around the middle.
+shifts are pixels, rotations degrees, and the rest as the operation has it.
 """
 
 from __future__ import annotations
@@ -45,6 +45,16 @@ _LEAST = 2.0**-25
 """The middle of the interval that a uniform number of 0 stands for."""
 
 
+class _Slant(geometric.Shear):
+    """Around the upper left corner, as the policies were published."""
+
+    def inverse(self, parameters: Parameters, size: tuple[int, int]) -> np.ndarray:
+        matrix = super().inverse(parameters, size)
+        corner = np.array([-0.5 * size[1], -0.5 * size[0]])
+        matrix[:, :2, 2] += corner - matrix[:, :2, :2] @ corner
+        return matrix
+
+
 class _Policy(SampleOperation):
     geometry: ClassVar[Literal["none", "moves", "resizes"]] = "moves"
     shear: ClassVar[float] = 0.3
@@ -72,7 +82,8 @@ class _Policy(SampleOperation):
         codes = np.searchsorted(_NAMES, names)
         most = np.array([self.most(name, size) if name in _SIGNED else 0.0 for name in _NAMES.tolist()])
         found = most[codes] * share
-        found = np.where(_SHIFTS[codes], np.trunc(found), found)
+        # A whole number that a product fell short of by a rounding error is that number.
+        found = np.where(_SHIFTS[codes], np.trunc(np.round(found, 9)), found)
         found = np.where(negative, -found, found) + 0.0
         first, last = self.bits
         found = np.where(names == "posterise", np.round(first + (last - first) * share), found)
@@ -118,7 +129,7 @@ class _Policy(SampleOperation):
     @cached_property
     def _movers(self) -> dict[str, SampleOperation]:
         given = {"fill": self.fill, "mask_fill": self.mask_fill, "nearest": self.nearest}
-        kinds = (geometric.Rotate, geometric.Shear, geometric.Translate)
+        kinds = (geometric.Rotate, _Slant, geometric.Translate)
         return {kind.name: kind.model_validate(given) for kind in kinds}
 
     def apply(self, samples: Samples, parameters: Parameters) -> Samples:

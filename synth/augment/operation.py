@@ -46,7 +46,7 @@ class Operation(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, ignored_types=(cached_property,)
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, ignored_types=(cached_property,)
     )
 
     name: ClassVar[str]
@@ -67,7 +67,7 @@ class Operation(BaseModel):
     """Random words that it takes besides."""
 
     id: str = Field(
-        "", description="Decides its random numbers, and is unique; by default the operation's name."
+        "", min_length=1, description="Decides its random numbers, and is unique; by default its name."
     )
     probability: float = Field(1.0, ge=0, le=1, description="Share of the samples that it is applied to.")
 

@@ -42,7 +42,7 @@ from synth.augment.rules import check
 from synth.augment.search import searchable
 from synth.augment.specification import KINDS, Group, Kind, Specification, Step
 from synth.augment.table import OPERATIONS, full_name, operation_type
-from synth.augment.text import read_text
+from synth.augment.text import check_plain, read_text
 from synth.errors import ConfigError
 from synth.text import closest, some
 
@@ -63,14 +63,17 @@ def read_specification(
     """
     if isinstance(content, str) and content in PRESETS:
         content = PRESETS[content]
-    values = dict(content) if isinstance(content, Mapping) else _read_file(Path(content))
+    if isinstance(content, Mapping):
+        values = dict(check_plain(content, "The pipeline"))
+    else:
+        values = _read_file(Path(content))
     for name in values:
         if name not in _FIELDS:
             raise ConfigError(
                 f"The pipeline has an unknown key {name!r}{closest(str(name), _FIELDS)}. "
                 f"Keys: {', '.join(_FIELDS)}."
             )
-    if values.get("version", 1) != 1:
+    if isinstance(values.get("version"), bool) or values.get("version", 1) != 1:
         raise ConfigError(
             f"The pipeline has version {values['version']!r}, and this synth knows 1; update synth."
         )
@@ -103,6 +106,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise ConfigError(f"Cannot read the pipeline {path}: {error.strerror}.{presets}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is neither YAML nor JSON: {error}.") from error
+    except ValueError as error:  # NUL and lone surrogates are in no path
+        raise ConfigError(f"Cannot read the pipeline {str(path)!r}: {error}.") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold a pipeline: a mapping with 'sample', a list of operations.")
     return content
@@ -238,7 +243,7 @@ def _count(value: Any, most: int, where: str) -> tuple[int, int]:
 
 
 def _number(value: Any, what: str, most: float = 1.0) -> float:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    number = type(value) in (int, float) and math.isfinite(value)
     if not number or not 0 <= value <= most:
         raise ConfigError(f"{what} is a number of 0 to {most:g}, not {value!r}.")
     return float(value)

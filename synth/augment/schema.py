@@ -110,7 +110,7 @@ def facts(kind: type[Operation]) -> dict[str, Any]:
 def _group(kind: Kind) -> dict[str, Any]:
     fields = {
         kind: {**_steps("step", _MEANINGS[kind]), "minItems": 1},
-        "id": {"type": "string", "minLength": 1, "description": "By default made of the ids in it."},
+        "id": {"type": "string", "minLength": 1, "description": "By default its kind, numbered in its list."},
         "probability": _share(1.0, "Share of the samples that it is applied to."),
     }
     fields["within"] = _within()

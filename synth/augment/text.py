@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -11,11 +13,12 @@ import yaml
 from synth.errors import ConfigError
 from synth.text import repeated
 
-_MOST_BITS = 2**12
-"""Of a whole number: longer ones mean nothing, and Python refuses to write those of some digits more."""
-_MOST_DEEP = 100
+_DEEPEST = 64
 """Lists and mappings in each other; they are read by functions that call themselves."""
+_TOO_DEEP = f"lists and mappings lie in each other more than {_DEEPEST} deep"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 
 def read_text(text: str, what: str, *, aliases: bool = True) -> Any:
@@ -29,14 +32,20 @@ def read_text(text: str, what: str, *, aliases: bool = True) -> Any:
     Raises ConfigError where it is neither YAML nor JSON, or a key is there twice.
     """
     try:
-        if text.lstrip().startswith("{"):
-            # YAML has nearly all of JSON, but for tabs.
-            with contextlib.suppress(json.JSONDecodeError):
-                return _usable(json.loads(text, object_pairs_hook=_once))
-        _check_shape(text, aliases)
-        return _usable(yaml.load(text, _Loader))
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
+        return check_plain(_parsed(text, aliases=aliases), what)
+    except RecursionError:
+        raise ConfigError(f"{what}: {_TOO_DEEP}.") from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise ConfigError(f"{what} is neither YAML nor JSON: {error}.") from error
+
+
+def _parsed(text: str, *, aliases: bool) -> Any:
+    if text.lstrip().startswith("{"):
+        # YAML has nearly all of JSON, but for tabs.
+        with contextlib.suppress(json.JSONDecodeError):
+            return json.loads(text, object_pairs_hook=_once)
+    _check_shape(text, aliases)
+    return yaml.load(text, _Loader)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -45,18 +54,25 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _usable(values: Any) -> Any:
-    """``values``; raises ValueError for what no message or digest could hold.
+def check_plain(values: Any, what: str, depth: int = 0) -> Any:
+    """``values``, of lists, mappings, texts and numbers, as they were given.
 
-    That are lone surrogates (UnicodeEncodeError is a ValueError), and whole numbers of thousands of digits.
+    Raises ConfigError for values that lie too deep in each other, texts with lone surrogates, which no digest
+    can be of, and whole numbers beyond 64 bits, which nothing takes.
     """
-    if isinstance(values, str):
-        values.encode()
-    elif isinstance(values, int) and values.bit_length() > _MOST_BITS:
-        raise ValueError(f"a whole number has more than {_MOST_BITS:,} bits")
-    elif isinstance(values, (list, tuple, dict)):
-        for one in values.items() if isinstance(values, dict) else values:
-            _usable(one)
+    if depth > _DEEPEST:
+        raise ConfigError(f"{what}: {_TOO_DEEP}.")
+    if isinstance(values, str) and _SURROGATE.search(values):
+        raise ConfigError(f"{what} holds {values!r}, which is no text: half of a pair of code units.")
+    if isinstance(values, int) and abs(values) >= 2**64:
+        raise ConfigError(f"{what} holds a whole number of more than 64 bits.")
+    if isinstance(values, Mapping):
+        for name, value in values.items():
+            check_plain(name, what, depth + 1)
+            check_plain(value, what, depth + 1)
+    elif isinstance(values, (list, tuple)):
+        for value in values:
+            check_plain(value, what, depth + 1)
     return values
 
 
@@ -67,8 +83,8 @@ def _check_shape(text: str, aliases: bool) -> None:
         if isinstance(event, yaml.AliasEvent) and not aliases:
             raise yaml.YAMLError("aliases are not taken here, write it out")
         deep += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if deep > _MOST_DEEP:
-            raise yaml.YAMLError(f"lists and mappings lie in each other more than {_MOST_DEEP} deep")
+        if deep > _DEEPEST:
+            raise yaml.YAMLError(_TOO_DEEP)
 
 
 class _Loader(_YAML):  # type: ignore[misc]
@@ -94,3 +110,11 @@ class _Loader(_YAML):  # type: ignore[misc]
                 None, None, f"the key {twice!r} is there twice", node.start_mark
             )
         return super().construct_mapping(node, deep=deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    # As YAML 1.2 and JSON have them: PyYAML takes 1e-3 for a text, as there is no point in it.
+    re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)

@@ -11,6 +11,7 @@ import torch
 
 from synth.augment import Boxes, Pipeline, Points, Samples, read_specification
 from synth.augment.search import searchable, with_chosen
+from synth.augment.text import read_text
 from synth.errors import ConfigError, SourceError, UsageError
 
 NOISE = {"operation": "gaussian_noise", "std": 20}
@@ -191,9 +192,34 @@ def test_a_bad_specification_is_refused_with_a_hint(spec, message):
         read_specification(spec)
 
 
+NESTED = "sample: " + "[" * 900 + "]" * 900
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (NESTED, "more than 64 deep"),
+        (NESTED.replace("sample: ", '{"sample": ') + "}", "more than 64 deep"),
+        ('{"sample": ["blur"], "min_visible": 1' + "0" * 400 + "}", "more than 64 bits"),
+        ('{"sample": [{"operation": "blur", "id": "\\ud800"}]}', "no text"),
+    ],
+)
+def test_values_that_nothing_can_be_done_with_are_refused(content, message, tmp_path):
+    for read in (read_text, lambda text, what: read_specification(json.loads(text))):
+        if read is read_text or content[0] == "{":
+            with pytest.raises(ConfigError, match=message):
+                read(content, "The pipeline")
+
+
+def test_numbers_are_those_of_yaml_1_2():
+    assert read_text("[1e-3, -2E+4, .5e1, 1e3x, 12]", "it") == [1e-3, -2e4, 5.0, "1e3x", 12]
+
+
 def test_a_missing_or_broken_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match="Cannot read the pipeline"):
         read_specification(tmp_path / "none.yaml")
+    with pytest.raises(ConfigError, match=r"Cannot read the pipeline 'a\\x00b'"):
+        read_specification("a\0b")
     (tmp_path / "bad.yaml").write_text("a: [")
     with pytest.raises(ConfigError, match="neither YAML nor JSON"):
         read_specification(tmp_path / "bad.yaml")

@@ -116,6 +116,12 @@ def test_the_examples_of_the_guide_are_taken_and_so_are_search_leaves(validator)
         {"sample": [{"some_of": ["blur"], "count": -1}]},
         {"sample": [{"rotate": {"degrees": 5}}]},
         {"sample": [7]},
+        {"sample": [{"operation": "blur", "probability": True}]},
+        {"sample": [{"operation": "blur", "probability": "0.5"}]},
+        {"sample": [{"operation": "rotate", "nearest": "yes"}]},
+        {"sample": [{"operation": "cutout", "fill": True}]},
+        {"sample": [{"operation": "blur", "id": ""}]},
+        {"sample": ["blur"], "version": True},
     ],
 )
 def test_what_cannot_be_read_is_refused(validator, specification):

@@ -45,7 +45,7 @@ def test_pipelines_are_remembered_up_to_so_many_characters_of_each_client_and_of
 
 def test_an_alias_is_told_from_a_word_and_depth_is_bounded():
     assert read_text("a: &x [1]\nb: *x", "It") == {"a": [1], "b": [1]}
-    with pytest.raises(ConfigError, match="more than 100 deep"):
+    with pytest.raises(ConfigError, match="more than 64 deep"):
         read_text("- " * 5000, "It")
 
 

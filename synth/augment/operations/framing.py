@@ -19,6 +19,7 @@ from synth.augment.operations.geometry import GeometricOperation
 from synth.errors import ConfigError
 
 Side = Annotated[int, Field(ge=1, le=65_536)]
+Size = Annotated[tuple[Side, Side], Field(strict=False)]  # of a list, as JSON has it
 
 
 class _Framing(GeometricOperation):
@@ -53,9 +54,7 @@ class Crop(_Framing):
 
     name: ClassVar[str] = "crop"
     in_bytes: ClassVar[bool] = True
-    size: tuple[Side, Side] | None = Field(
-        None, description="Height and width in pixels; by default the image's."
-    )
+    size: Size | None = Field(None, description="Height and width in pixels; by default the image's.")
     padding: int = Field(0, ge=0, le=65_536, description="The margin that is added first.")
     edge: Edge = Field("constant", description="What the margin is: a value, the edge again, or a mirror.")
     fill: int = Field(0, ge=0, le=255, description="The constant in images.")
@@ -118,9 +117,7 @@ class ResizedCrop(_Framing):
     """A window of random size and shape, resized (Szegedy et al., arXiv 1409.4842)."""
 
     name: ClassVar[str] = "resized_crop"
-    size: tuple[Side, Side] | None = Field(
-        None, description="Height and width in pixels; by default the image's."
-    )
+    size: Size | None = Field(None, description="Height and width in pixels; by default the image's.")
     area: Annotated[Distribution, Within(0.0001, 1)] = Field(
         Within(0.0001, 1).read([0.5, 1]), description="Of the window, as a share of the image's."
     )

@@ -33,7 +33,7 @@ from synth.augment.samples import Samples
 from synth.errors import SourceError
 
 _SHARE = Within(0, 1)
-Classes = Annotated[tuple[int, ...], Field(min_length=1)]
+Classes = Annotated[tuple[int, ...], Field(min_length=1, strict=False)]  # of a list, as JSON has it
 
 
 class _OnObjects(Operation):

@@ -18,6 +18,9 @@ from synth.errors import SourceError, UsageError
 
 _COLOURS = 3
 
+_SLACK = 1e-3
+"""By which shares may miss 1 in all, as sums of rounded ones do."""
+
 
 @dataclass(frozen=True)
 class Partners:
@@ -72,7 +75,7 @@ def mixing_words(steps: Sequence[MixingOperation]) -> dict[str, int]:
 def plan_mixing(
     steps: Sequence[MixingOperation], draws: Draws, ids: Sequence[SampleId], meta: Meta, partners: Partners
 ) -> list[Mix]:
-    """What is done to samples of these ids. A sample that would be its own partner gets the next one."""
+    """What is done to samples of these ids. One that would be its own partner gets the next of another id."""
     plan = []
     count = len(partners.ids)
     for step in steps:
@@ -81,13 +84,18 @@ def plan_mixing(
         if len(rows):
             first = 1 + step.partners
             chosen = words[rows, 1:first] * count >> 32
-            own = [
-                [partners.ids[at] == ids[row] for at in places]
+            others = [
+                [_next_other(partners.ids, at, ids[row]) for at in places]
                 for row, places in zip(rows.tolist(), chosen.tolist(), strict=True)
             ]
-            chosen = (chosen + np.asarray(own)) % count
-            plan.append(Mix(step, rows, chosen, step.plan(words[rows, first:], meta)))
+            plan.append(Mix(step, rows, np.asarray(others), step.plan(words[rows, first:], meta)))
     return plan
+
+
+def _next_other(ids: Sequence[SampleId], at: int, own: SampleId) -> int:
+    """The first place from ``at`` on of another id; ``at`` where all are the same, as copies of one image."""
+    places = (place % len(ids) for place in range(at, at + len(ids)))
+    return next((place for place in places if ids[place] != own), at)
 
 
 def entry_of(one: Mix, at: int, plans: Sequence[Record]) -> dict[str, Any]:
@@ -200,7 +208,7 @@ def together(parts: Sequence[Samples]) -> Samples:
 def mixable(samples: Samples, classes: int) -> Samples:
     """With labels float32 [N, ``classes``], and copies of objects and points.
 
-    Raises SourceError for class numbers beyond.
+    Raises SourceError for class numbers beyond, and shares that are none.
     """
     boxes, points = samples.boxes, samples.points
     if boxes is not None and boxes.objects is not None and boxes.copies is None:
@@ -212,7 +220,12 @@ def mixable(samples: Samples, classes: int) -> Samples:
 
 def _soft(samples: Samples, classes: int) -> Samples:
     labels = samples.labels
-    if labels is None or (labels.is_floating_point() and labels.shape[1:] == (classes,)):
+    if labels is None:
+        return samples
+    if labels.is_floating_point() and labels.shape[1:] == (classes,):
+        # Not a number is not close to 1.
+        if not bool(((labels.sum(1) - 1).abs() < _SLACK).all() & (labels >= 0).all()):
+            raise SourceError("Labels that are shares of classes are from 0, and 1 in all for each sample.")
         return samples
     if labels.ndim != 1 or labels.is_floating_point() or not bool(((labels >= 0) & (labels < classes)).all()):
         raise SourceError(

@@ -108,6 +108,15 @@ def test_partners_come_from_the_whole_data_set():
     }
     assert len(seen) > 6
     assert 0 not in seen
+    # Nor are copies of it, which have its id.
+    ids = tuple("s0" if place < 12 else name for place, name in enumerate(samples.ids))
+    partners = replace(partners_of(samples), ids=ids)
+    chosen = {
+        entry["partner"]
+        for epoch in range(16)
+        for (entry,) in pipeline.record(samples.part(slice(0, 1)), epoch, partners)
+    }
+    assert min(chosen) == 12
 
 
 def test_samples_that_are_not_mixed_have_soft_labels_too():
@@ -177,6 +186,10 @@ def test_samples_that_cannot_be_mixed_are_refused():
     boxes = Boxes(torch.tensor([[0.0, 0, 4, 4]]), row)
     with pytest.raises(SourceError, match="have boxes"):
         Pipeline.read(CUTMIX).run(whole(boxes=boxes), partners=partners_of(samples))
+    for shares in ([0.5, 0.6, 0, 0], [1.5, -0.5, 0, 0], [float("nan"), 1, 0, 0]):
+        unfit = replace(samples, labels=torch.tensor([shares] * len(samples)))
+        with pytest.raises(SourceError, match="1 in all for each sample"):
+            pipeline.run(unfit, partners=partners_of(samples))
     with pytest.raises(SourceError, match="class numbers of 0 to 2"):
         pipeline.run(samples, partners=partners_of(samples, classes=3))
     with pytest.raises(SourceError, match="partners too"):

@@ -76,6 +76,12 @@ class Operation(BaseModel):
         """Whether it cannot do without the class of each image."""
         return False
 
+    @property
+    def passes(self) -> tuple[int, int]:
+        """Of one image through a model, at most, where whoever writes the pipeline says how many: by gradient
+        steps, and by queries."""
+        return 0, 0
+
     def mirrors_at(self, size: tuple[int, int] | None) -> bool:
         """``mirrors``; or shows mirror images as much as the image, of this size, at its edges."""
         return self.mirrors

@@ -20,7 +20,6 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-
 def read_text(text: str, what: str, *, aliases: bool = True) -> Any:
     """The plain values that a text stands for.
 

@@ -123,7 +123,11 @@ def create_app(
     )
     queue = settings.queue()
     augmenter = Augmenter(memory, telemetry.metrics, limit=settings.queue_limit)
-    pipelines = Pipelines(store, read_folder(settings.pipelines, store))
+    pipelines = Pipelines(
+        store,
+        read_folder(settings.pipelines, store),
+        most_passes=(settings.max_attack_steps, settings.max_attack_queries),
+    )
     services = app.state.services = Services(
         settings, registry, engine, memory, rates, telemetry, decoder, queue, pipelines, augmenter
     )

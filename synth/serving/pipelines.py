@@ -39,13 +39,20 @@ class _Seen:
 class Pipelines:
     """For any thread."""
 
-    def __init__(self, store: Store, named: Mapping[str, Specification] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        named: Mapping[str, Specification] | None = None,
+        *,
+        most_passes: tuple[int, int] = (200, 2000),
+    ) -> None:
         """
         Args:
             store: where models are looked for that pipelines name.
             named: those of the configuration, see ``read_folder``.
+            most_passes: gradient steps and queries for an image, of all attacks in a pipeline that is sent.
         """
-        self._store = store
+        self._store, self._most_passes = store, most_passes
         self.named = {name: read_specification(dict(preset)) for name, preset in PRESETS.items()}
         self.named.update(named or {})
         self._known = {found.digest: found for found in self.named.values()}
@@ -71,6 +78,7 @@ class Pipelines:
         if len(text) > LONGEST:
             raise TooLargeError(f"The pipeline has {len(text):,} characters, and may have {LONGEST:,}.")
         found = await asyncio.to_thread(read_told, text, self._store)
+        self._refuse_costly(found)
         self._remember(_Seen(found, client, len(text)))
         return found
 
@@ -90,6 +98,16 @@ class Pipelines:
                 return
             del self._seen[digest]
             beyond -= one.size
+
+    def _refuse_costly(self, found: Specification) -> None:
+        passes = [step.passes for step in found.operations()]
+        for kind, noun in enumerate(("steps and restarts", "queries")):
+            count, most = sum(one[kind] for one in passes), self._most_passes[kind]
+            if count > most:
+                raise ConfigError(
+                    f"The attacks of the pipeline take {count:,} passes for each image by {noun}, and may "
+                    f"take {most:,} here: ask for fewer {noun}."
+                )
 
     def _by_digest(self, digest: str) -> Specification:
         with self._lock:

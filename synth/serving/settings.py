@@ -83,6 +83,10 @@ class ServerSettings(JobSettings):
     ``*``: the latest version of every name, as far as they can be loaded and the memory goes."""
     pipelines: Path | None = None
     """Folder of pipelines in YAML or JSON, that clients name by their files' names without suffix."""
+    max_attack_steps: int = Field(default=200, ge=0)
+    """Gradient steps, times restarts, of all attacks in a pipeline that a client sends."""
+    max_attack_queries: int = Field(default=2000, ge=0)
+    """Queries of all attacks by decisions in a pipeline that a client sends."""
     workers: int = Field(default=1, ge=0, le=64)
     """Processes that do jobs; 0 where others do them (synth jobs work)."""
     max_images_per_job: int = Field(default=10_000_000, ge=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from synth.data import open_source
 from synth.errors import ConfigError, SourceError, UsageError
 from synth.evaluation.classifiers import open_classifier
 from synth.integrations.torch import as_torch, as_transform
+from synth.serving.pipelines import Pipelines
 
 NAMES = ("kind0", "kind1")
 STEPS = [
@@ -132,6 +134,21 @@ def test_samples_that_cannot_be_attacked_are_refused(store, whole, change, messa
 def test_attacks_that_cannot_be_are_refused_when_read(store, change, message):
     with pytest.raises(ConfigError, match=message):
         pipeline(store, {"operation": "pgd"}, **change)
+
+
+def test_servers_bound_what_the_attacks_of_clients_may_cost(store):
+    pipelines = Pipelines(store)
+
+    def sent(*steps):
+        named = [{"id": f"step {place}", "model": "judge", **step} for place, step in enumerate(steps)]
+        return asyncio.run(pipelines.find(json.dumps({"sample": named}), "someone"))
+
+    pgd, rays = {"operation": "pgd", "steps": 50, "restarts": 2}, {"operation": "rays", "queries": 2000}
+    assert sent(pgd, pgd, rays).sample[1].restarts == 2
+    with pytest.raises(ConfigError, match="take 300 passes for each image by steps and restarts"):
+        sent(pgd, pgd, pgd)
+    with pytest.raises(ConfigError, match="take 2,200 passes for each image by queries"):
+        sent(rays, {"operation": "rays"})
 
 
 def test_transforms_see_no_labels_and_refuse_attacks(store):

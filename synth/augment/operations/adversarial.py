@@ -118,6 +118,10 @@ class Pgd(_Attack):
         "cross_entropy", description="What is raised; margin: of the best wrong class over the right one."
     )
 
+    @property
+    def passes(self) -> tuple[int, int]:
+        return self.steps * self.restarts, 0
+
     @model_validator(mode="after")
     def _starts(self) -> Pgd:
         if self.restarts > 1 and not self.random_start:
@@ -148,6 +152,10 @@ class RayS(_Attack):
     name: ClassVar[str] = "rays"
     needs: ClassVar[frozenset[Need]] = frozenset({"model", "labels"})
     queries: int = Field(200, ge=1, le=1_000_000, description="How often it is asked about an image at most.")
+
+    @property
+    def passes(self) -> tuple[int, int]:
+        return 0, self.queries
 
     def attack(
         self, network: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, keys: Tensor

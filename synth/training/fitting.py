@@ -169,6 +169,7 @@ def _train(
     with RunLog(run.path, budget.images_seen) as log, interruption.listening():
         observer = Observer(run, domains, budget, log, module, device)
         if budget.progress < 1.0:
+            module.to(device)  # some are taught something first
             module.prepare(parts.training, parts.validation)
             with gathered({"run": str(run.path)}, device, devices, run.path) as team:
                 loop = Loop(run, budget, log, observer, tell, interruption, save_seconds, saved, team)

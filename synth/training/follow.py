@@ -52,7 +52,8 @@ def follow(plan: dict[str, Any], team: Team) -> None:
     domains = split_domains(images.source, images.target, recipe.validation)
     module = build_module(record["family"], recipe, domains)
     budget, saved = restore(run, module)
-    module.prepare(domains.source.training, domains.source.validation)
+    device = torch.device(f"cuda:{team.rank}" if plan["device"] == "cuda" else plan["device"])
+    module.to(device).prepare(domains.source.training, domains.source.validation)
     batches = KeyedBatches(
         domains.source.training,
         recipe.batch_size,
@@ -61,7 +62,7 @@ def follow(plan: dict[str, Any], team: Team) -> None:
         team.share(recipe.batch_size),
         domains.paired(recipe),
     )
-    run_trainer(module, batches, Pace(budget, saved, team), recipe, torch.device(plan["device"]), team)
+    run_trainer(module, batches, Pace(budget, saved, team), recipe, device, team)
 
 
 def _end_with_leader() -> None:

@@ -140,3 +140,12 @@ def test_a_path_is_remembered_from_the_root(tmp_path, monkeypatch):
     assert absolute_spec("~/a b") == str(tmp_path / "a b")
     assert absolute_spec("with:colon") == str(tmp_path / "with:colon")
     assert absolute_spec("file.npz:test") == f"{tmp_path / 'file.npz'}:test"
+
+
+def test_a_module_is_on_its_device_before_it_is_prepared(tiny, source, monkeypatch):
+    """There it is taught what it needs: on a GPU that takes seconds, and minutes on a CPU."""
+    calls = []
+    monkeypatch.setattr(VAEModule, "prepare", lambda *_: calls.append("prepare"))
+    monkeypatch.setattr(VAEModule, "to", lambda self, *_, **__: (calls.append("to"), self)[1])
+    tiny.fit(source, recipe=tiny.recipe(images_seen=16))
+    assert calls[:2] == ["to", "prepare"]

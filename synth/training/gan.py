@@ -4,7 +4,8 @@ The relativistic pairing loss with zero-centred gradient penalties on real and o
 (Huang et al., arXiv 2501.05441), with the schedules of that paper: the second moment of Adam lengthens, the
 learning rate and the penalties fall. Both networks move at once: within the pass that teaches the
 discriminator, the gradient that reaches the generated images is turned around and weighed anew, which makes
-it the generator's own. That saves a second pass through both networks.
+it the generator's own. That saves a second pass through both networks. Float16, which cannot hold it where
+the discriminator wins clearly, takes that pass.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from synth.models.program import ImageShape, NetworkConfig
 from synth.randomness import normals, stream_id
 from synth.training.diffaugment import augment
 from synth.training.diversity import Diversity
-from synth.training.gan_watch import HEALTHY, Watch, diversity_of
+from synth.training.gan_watch import HEALTHY, Decided, Watch, diversity_of
 from synth.training.module import GeneratorModule
 from synth.training.recipe import Recipe
 
@@ -32,8 +33,9 @@ _LATENT = stream_id("training/gan/latent")
 _REAL, _FAKE = stream_id("training/gan/augment/real"), stream_id("training/gan/augment/fake")
 _VALUES = 28 * 28
 """Of an image for which ``gamma`` is meant. A gradient's squared norm falls as the values become more."""
-_LARGEST_LEAD = 20.0
-"""Of a real image's score over a fake's, in the generator's weight exp(lead)."""
+_LARGEST_LEAD = 60.0
+"""Of a real image's score over a fake's, in the generator's weight exp(lead). What that undoes, a gradient of
+exp(-lead), float32 and bfloat16 can still hold, with room for what the network makes of it."""
 
 
 class GANRecipe(Recipe):
@@ -152,24 +154,12 @@ class GANModule(GeneratorModule):
     family = "gan"
     recipe: GANRecipe
 
-    share: Tensor
-    slower: Tensor
-    collapses: Tensor
-    overfitting: Tensor
-
     def __init__(self, recipe: GANRecipe, image: ImageShape, classes: int) -> None:
         super().__init__(recipe, image, classes)
         self.discriminator = Discriminator(self.network_config(), image, classes)
         for network in (self.network, self.average, self.discriminator):
             network.to(memory_format=torch.channels_last)
-        # What the watch has found and decided; it is saved with the weights.
-        for name, value in (
-            ("share", recipe.augment_share),
-            ("slower", 1.0),
-            ("collapses", 0),
-            ("overfitting", 0.0),
-        ):
-            self.register_buffer(name, torch.tensor(value, dtype=torch.float64))
+        self.decided = Decided(recipe.augment_share)
         self._watch = Watch(recipe)
 
     def network_config(self) -> NetworkConfig:
@@ -195,7 +185,7 @@ class GANModule(GeneratorModule):
             group["betas"] = (0.0, memory)
 
     def learning_rate(self) -> float:
-        return super().learning_rate() * float(self.slower)
+        return super().learning_rate() * float(self.decided.slower)
 
     def loss(
         self, images: Tensor, labels: Tensor | None, position: Tensor
@@ -208,25 +198,42 @@ class GANModule(GeneratorModule):
         """
         self._watch.look(self, int(position[0]))
         fakes = cast(Tensor, self.network(self._latents(position), labels))
-        weight: list[Tensor] = []
-        if fakes.requires_grad:
+        together, weight = self.recipe.precision != "16", cast(list[Tensor], [])
+        if together and fakes.requires_grad:
             fakes.register_hook(lambda gradient: gradient * weight[0])  # type: ignore[no-untyped-call]
-        real, fake, penalties = self._scores(images, fakes, labels, position)
+        real, fake, penalties = self._scores(images, fakes if together else fakes.detach(), labels, position)
         lead = (real - fake).detach()
         weight.append(-lead.clamp(max=_LARGEST_LEAD).exp()[:, None, None, None])
         gamma = self._gamma() * images[0].numel() / _VALUES
         loss = F.softplus(fake - real).mean() + 0.5 * gamma * penalties.sum()
+        if not together:
+            own = self._generators_loss(real.detach(), fakes, labels, position)
+            loss = loss + own - own.detach()  # the figure stays the discriminator's
         return loss, {
             "lead": lead.mean(),
             "r1": penalties[0],
             "r2": penalties[1],
-            "augmented": self.share,
-            "overfitting": self.overfitting,
-            "rate_factor": self.slower,
+            "augmented": self.decided.share,
+            "overfitting": self.decided.overfitting,
+            "rate_factor": self.decided.slower,
         }
 
     def _latents(self, position: Tensor) -> Tensor:
         return normals(self.recipe.seed, position, _LATENT, self.recipe.latent)
+
+    def _generators_loss(
+        self, real: Tensor, fakes: Tensor, labels: Tensor | None, position: Tensor
+    ) -> Tensor:
+        """E[softplus(D(real) - D(fake))], of which the discriminator learns nothing."""
+        fixed = {name: weight.detach() for name, weight in self.discriminator.named_parameters()}
+        shown = augment(fakes, self._augmented, seed=self.recipe.seed, position=position, stream=_FAKE)
+        scores: Tensor = torch.func.functional_call(self.discriminator, fixed, (shown, labels))
+        return F.softplus(real - scores).mean()
+
+    @property
+    def _augmented(self) -> float:
+        """The share of images that augmentation changes."""
+        return float(self.decided.share) if self.recipe.augment != "off" else 0.0
 
     def _gamma(self) -> float:
         """Falls geometrically until half of the training is done."""
@@ -241,7 +248,7 @@ class GANModule(GeneratorModule):
         A penalty is the mean squared norm of the gradients by the first images of the batch, which
         stand for all.
         """
-        share, seed = float(self.share) if self.recipe.augment != "off" else 0.0, self.recipe.seed
+        share, seed = self._augmented, self.recipe.seed
         real = augment(images, share, seed=seed, position=position, stream=_REAL)
         fake = augment(fakes, share, seed=seed, position=position, stream=_FAKE)
         first = max(1, round(self.recipe.penalty_share * len(images)))

@@ -24,8 +24,23 @@ _JUDGED = 256
 """Images of a kind by whose scores overfitting is found."""
 _MORE_AUGMENTATION = 0.2
 _MOST_COLLAPSES = 3
-_DECIDED = frozenset({"share", "slower", "collapses", "overfitting"})
-"""Buffers with what the watch has found and decided, which stay where weights go back."""
+
+
+class Decided(nn.Module):
+    """What the watch has found and decided: saved with the weights, and kept where these go back."""
+
+    share: Tensor
+    """Of the images, that are augmented."""
+    slower: Tensor
+    """What the learning rate is multiplied by."""
+    collapses: Tensor
+    overfitting: Tensor
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        first = {"share": share, "slower": 1.0, "collapses": 0, "overfitting": 0.0}
+        for name, value in first.items():
+            self.register_buffer(name, torch.tensor(value, dtype=torch.float64))
 
 
 class Watch:
@@ -55,8 +70,8 @@ class Watch:
     def look(self, module: GANModule, position: int) -> None:
         """Do what is due before the step that sees the image at ``position``.
 
-        All processes of a training find the same, whichever part of the batch is theirs. Raises CollapseError
-        after too many collapses.
+        All processes of a training do the same, whichever part of the batch is theirs: what the leader finds
+        counts, for rounding may differ. Raises CollapseError after too many collapses.
         """
         batch_size = self._recipe.batch_size
         seen = position // batch_size * batch_size
@@ -66,7 +81,7 @@ class Watch:
             self._adapt(module)
         if self._real.count < Diversity.LEAST:
             return
-        diversity = diversity_of(module, module.network, self._real)
+        diversity = module.team.leaders(diversity_of(module, module.network, self._real))[0]
         if diversity >= HEALTHY:
             self._keep(module)
         elif diversity < self._recipe.collapse and self.good is not None:
@@ -78,20 +93,20 @@ class Watch:
         latents, labels = _latents(module, len(training[0])), training[1]
         fakes = module.network(latents, labels)
         scores = [module.discriminator(*these) for these in (training, validation, (fakes, labels))]
-        found = overfitting(scores[0], scores[1], scores[2])
-        module.overfitting.fill_(found)
+        found = module.team.leaders(overfitting(scores[0], scores[1], scores[2]))[0]
+        module.decided.overfitting.fill_(found)
         share = adapted(
-            float(module.share),
+            float(module.decided.share),
             found,
             target=self._recipe.augment_target,
             images=self._recipe.watch_images,
             most=self._recipe.augment_most,
         )
-        module.share.fill_(share)
+        module.decided.share.fill_(share)
 
     def _keep(self, module: GANModule) -> None:
         state = module.state()
-        weights = {name: value for name, value in state["module"].items() if name not in _DECIDED}
+        weights = {name: value for name, value in state["module"].items() if not name.startswith("decided.")}
         self.good = copy.deepcopy({"module": weights, "optimisers": state["optimisers"]})
 
     def _go_back(self, module: GANModule, seen: int, diversity: float) -> None:
@@ -101,7 +116,7 @@ class Watch:
             f"The generator collapsed after {seen:,} images: within a class its images differ "
             f"{diversity:.2f} times as much as real ones"
         )
-        if int(module.collapses) >= _MOST_COLLAPSES:
+        if int(module.decided.collapses) >= _MOST_COLLAPSES:
             raise CollapseError(
                 f"{found}, and going back {_MOST_COLLAPSES} times did not help. Train with a lower learning "
                 f"rate (--set learning_rate={recipe.learning_rate / 4:g}), with stronger penalties (--set "
@@ -112,12 +127,15 @@ class Watch:
         module.load_state_dict(good["module"], strict=False)
         for optimiser, state in zip(module.trainer.optimizers, good["optimisers"], strict=True):
             optimiser.load_state_dict(state)
-        module.collapses.add_(1)
-        module.slower.mul_(0.5)
+        module.decided.collapses.add_(1)
+        module.decided.slower.mul_(0.5)
+        for optimiser in module.trainer.optimizers:  # the rate of this step was set before, and went back too
+            for group in optimiser.param_groups:
+                group["lr"] = module.learning_rate()
         change = "half the learning rate"
         if recipe.augment != "off":
-            share = min(1.0, float(module.share) + _MORE_AUGMENTATION)
-            module.share.fill_(share)
+            share = min(1.0, float(module.decided.share) + _MORE_AUGMENTATION)
+            module.decided.share.fill_(share)
             change += f", and {share:.0%} of the images augmented"
         module.notes.append(f"{found}. Went back to the last good state, with {change}.")
 

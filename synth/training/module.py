@@ -23,6 +23,7 @@ from synth.training.batches import TrainingBatch
 from synth.training.parts import Domains
 from synth.training.preview import preview
 from synth.training.recipe import Recipe
+from synth.training.team import Team
 
 _MOST_GRADIENT_NORM = 1.0
 
@@ -34,6 +35,7 @@ class FamilyModule(lightning.LightningModule):
         progress: share of the training that is done, 0 to 1; decides learning rate and warm-ups.
         figures: the last step's figures by name, tensors without gradients.
         notes: what the user should read; whoever passes a note on takes it out.
+        team: the place of this process in the training.
     """
 
     family: str
@@ -51,6 +53,7 @@ class FamilyModule(lightning.LightningModule):
         self.progress = 0.0
         self.figures: dict[str, Tensor] = {}
         self.notes: list[str] = []
+        self.team = Team()
 
     @abstractmethod
     def network_config(self) -> NetworkConfig:

@@ -32,6 +32,7 @@ class Pace(lightning.Callback):
             for optimiser, state in zip(trainer.optimizers, self._saved["optimisers"], strict=True):
                 optimiser.load_state_dict(state)
             self._saved = None
+        _ours(pl_module).team = self._team
         self._progress, _ = self._team.agree(self.budget.progress, False)
 
     def on_train_batch_start(

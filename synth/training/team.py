@@ -51,13 +51,18 @@ class Team:
 
     def agree(self, progress: float, stop: bool) -> tuple[float, bool]:
         """The leader's progress and wish to stop, the same in all processes."""
+        told = self.leaders(progress, float(stop))
+        return told[0], bool(told[1])
+
+    def leaders(self, *values: float) -> list[float]:
+        """The leader's values, the same in all processes."""
         if self.size == 1:
-            return progress, stop
-        told = torch.tensor([progress, float(stop)], dtype=torch.float64)
+            return list(values)
+        told = torch.tensor(values, dtype=torch.float64)
         if distributed.get_backend() == "nccl":
             told = told.cuda()
         distributed.broadcast(told, src=0)
-        return float(told[0]), bool(told[1])
+        return [float(value) for value in told]
 
     def devices(self, device: torch.device) -> list[int] | int:
         """For Lightning's Trainer: the first ones where there are several."""

@@ -10,23 +10,28 @@ import torch
 from torch.nn import functional as F
 
 from synth.artifacts import Store
-from synth.data import ImageSet
+from synth.data import ImageSet, load_images, open_source
 from synth.errors import CollapseError, ConfigError, InterruptedRunError
 from synth.models.program import ImageShape
 from synth.training import gan_watch
 from synth.training.diversity import Diversity
 from synth.training.gan import GANModule
 from synth.training.overfitting import adapted, overfitting
+from synth.training.parts import split
 from synth.training.recipe import resolve_recipe
+from synth.training.team import Team
 
 
-def test_the_generators_gradient_is_that_of_its_own_loss(tiny):
+@pytest.mark.parametrize(("precision", "strength"), [("32", 1), ("32", -10), ("16", -10)])
+def test_the_generators_gradient_is_that_of_its_own_loss(tiny, precision, strength):
     torch.manual_seed(0)
-    module = GANModule(tiny.recipe("gan", penalty_share=0.5), ImageShape(1, 8, 8), 2)
+    module = GANModule(tiny.recipe("gan", penalty_share=0.5, precision=precision), ImageShape(1, 8, 8), 2)
     for weight in module.learnt():
         torch.nn.init.normal_(weight, std=0.3)
+    module.discriminator.basis.data *= strength
     images, labels, position = torch.rand(6, 1, 8, 8) * 2 - 1, torch.arange(6) % 2, torch.arange(6)
-    loss, _ = module.loss(images, labels, position)
+    loss, figures = module.loss(images, labels, position)
+    assert strength > 0 or figures["lead"] > 30  # where the discriminator wins as clearly as that
     loss.backward()
     judge, generator = module.discriminator, module.network
     found = [weight.grad.clone() for weight in generator.parameters()]
@@ -95,17 +100,39 @@ def recipe(tiny):
 
 
 def test_after_a_collapse_training_goes_back_and_on_with_more_augmentation(
-    collapsing, recipe, tiny, listen, source, tmp_path
+    collapsing, recipe, tiny, listen, source, tmp_path, monkeypatch
 ):
     collapsing(64, 112)
-    listener = listen()
+    listener, rates = listen(), []
+    before = GANModule.on_before_optimizer_step
+
+    def look(module, optimiser):
+        rates.append((optimiser.param_groups[0]["lr"], module.learning_rate()))
+        before(module, optimiser)
+
+    monkeypatch.setattr(GANModule, "on_before_optimizer_step", look)
     artifact = tiny.fit(source, family="gan", recipe=recipe(), store=Store(tmp_path), reporter=listener)
     notes = [note for note in listener.notes if "collapsed" in note]
     assert len(notes) == 2
+    assert all(taken == wanted for taken, wanted in rates)
     assert "after 64 images" in notes[0]
     assert "half the learning rate, and " in notes[0]
     assert "% of the images augmented" in notes[0]
     assert (artifact.weights()["enter.weight"][:, :4].abs().amax(dim=1) > 0).all()  # it listens again
+
+
+def test_all_processes_do_what_their_leader_finds(tiny, source, monkeypatch):
+    parts = split(load_images(open_source(source)), 0.4)
+    module = GANModule(tiny.recipe("gan", watch_images=16), ImageShape(1, 8, 8), 2)
+    module.team = Team(1, 2)
+    module._watch.prepare(parts.training, parts.validation)
+    kept = []
+    monkeypatch.setattr(Team, "leaders", lambda self, *values: [0.9])
+    monkeypatch.setattr(gan_watch, "diversity_of", lambda *_: 0.0)
+    monkeypatch.setattr(module._watch, "_keep", kept.append)
+    module._watch.look(module, 16)
+    assert float(module.decided.overfitting) == 0.9
+    assert kept == [module]
 
 
 @pytest.mark.parametrize("stopped_after", [64, 80])

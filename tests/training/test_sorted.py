@@ -86,4 +86,4 @@ def test_a_discriminator_that_knows_nothing_by_heart_is_not_said_to(tiny, monkey
     )
     monkeypatch.setattr(module.network, "forward", lambda z, labels: torch.randn(len(z), 1, 8, 8))
     module._watch.look(module, 16)
-    assert float(module.overfitting) == pytest.approx(0.0, abs=1e-3)
+    assert float(module.decided.overfitting) == pytest.approx(0.0, abs=1e-3)

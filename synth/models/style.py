@@ -87,10 +87,9 @@ class ConditionalNorm(nn.Module):
 
     def forward(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         mean, deviation = moments(x)
-        factor = scale / deviation
-        offset = shift - mean * factor
-        normed: Tensor = torch.addcmul(_column(offset, x), x, _column(factor, x))
-        return normed
+        # In float32: eight bits cannot hold how nearly flat maps differ from their mean.
+        centred = x.float() - _column(mean)
+        return torch.addcmul(_column(shift.float()), centred, _column(scale / deviation)).to(x.dtype)
 
 
 class TransferNetwork(nn.Module):
@@ -271,5 +270,5 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, padding_mode="reflect")
 
 
-def _column(values: Tensor, like: Tensor) -> Tensor:
-    return values.to(like.dtype)[:, :, None, None]
+def _column(values: Tensor) -> Tensor:
+    return values[:, :, None, None]

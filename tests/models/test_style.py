@@ -9,7 +9,7 @@ from torch import Tensor
 from synth.errors import UsageError
 from synth.models import style
 from synth.models.program import ImageShape
-from synth.models.style import StyleNetwork, StyleProgram
+from synth.models.style import ConditionalNorm, StyleNetwork, StyleProgram
 from synth.models.style_weights import picture_weights
 from synth.sampling.noise import draw_noise
 from synth.sampling.prepare import cast
@@ -116,3 +116,11 @@ def test_the_context_is_as_far_as_an_output_pixel_looks(monkeypatch):
 def test_an_image_too_small_for_the_network_is_refused():
     with pytest.raises(ValueError, match=r"halve the image 2 times.*at least 8 pixels; use fewer widths"):
         StyleNetwork(CONFIG, ImageShape(1, 7, 32))
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [(1.0, 0.02), (4.0, 0.1)])
+def test_nearly_flat_maps_are_normalised_in_bfloat16_as_in_float32(mean, deviation):
+    maps = (mean + deviation * torch.randn(4, 8, 16, 16)).bfloat16()
+    scale, shift = torch.full((4, 8), 2.0), torch.full((4, 8), 0.5)
+    expected = 2.0 * torch.nn.functional.instance_norm(maps.float()) + 0.5
+    torch.testing.assert_close(ConditionalNorm()(maps, scale, shift).float(), expected, atol=0.03, rtol=0.01)

@@ -19,11 +19,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synth.models.program import ImageShape, NetworkConfig, Parameter
+from synth.text import plural
 
 _SLOPE = 0.2
 """Of the judge's leaky ReLUs, on their negative side."""
 _DEVIATION = 0.02
 """Of initial weights, as in the original."""
+_LEAST_SIDE = 8
 _EDGE = 3
 """Pixels that the first and the last convolution reach to each side."""
 
@@ -206,18 +208,22 @@ def initialise(network: nn.Module) -> None:
 def generator_of(config: NetworkConfig, image: ImageShape, *, grey: bool) -> ResidualGenerator:
     """A generator from ``width``, ``downs`` and ``blocks``; ValueError where the image is too small."""
     width, downs, blocks = (int(config[name]) for name in ("width", "downs", "blocks"))
-    least = least_side(downs)
-    if min(image.height, image.width) < least:
+    least, side = least_side(downs), min(image.height, image.width)
+    if side < least:
+        fewer = "" if side < _LEAST_SIDE else "fewer --set downs=..., or "
         raise ValueError(
-            f"sides that are halved {downs} times must have at least {least} pixels. Use fewer --set "
-            f"downs=..., or --size {least} or larger"
+            f"translators that halve sides {plural(downs, 'time')} need at least {least} pixels, not {side}. "
+            f"Use {fewer}--size {least} or larger"
         )
     return ResidualGenerator(image.channels, width=width, downs=downs, blocks=blocks, grey=grey)
 
 
 def least_side(downs: int) -> int:
-    """The smallest side that may be halved so often: of four pixels there is something to reflect."""
-    return 4 << downs
+    """The smallest side that may be halved so often: of four pixels there is something to reflect.
+
+    And where there are no halvings, the smallest that a judge can tell patches of.
+    """
+    return max(_LEAST_SIDE, 4 << downs)
 
 
 def judge_of(images: ImageShape, *, width: int, layers: int) -> PatchJudge:

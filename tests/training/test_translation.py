@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from PIL import Image
@@ -12,7 +14,7 @@ from synth.data import load_images, open_source
 from synth.evaluation.utility import SmallCNN
 from synth.models.cyclegan import CycleGANProgram
 from synth.models.program import ImageShape, Resizable
-from synth.models.translation import PatchJudge, ResidualGenerator, blur, zoomed
+from synth.models.translation import PatchJudge, ResidualGenerator, blur, generator_of, judge_of, zoomed
 from synth.sampling.load import load_network
 from synth.training.adversarial import Pool, falling, verdict
 from synth.training.contrast import Projection, patch_nce, places, rows_at
@@ -43,6 +45,26 @@ def test_a_generator_takes_any_size_and_is_of_its_size(channels, size, downs):
     made = generator(noise(2, channels, *size))
     assert made.shape == (2, channels, *size)
     assert made.abs().max() <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("size", "downs", "message"),
+    [
+        ((5, 5), 0, "0 times need at least 8 pixels, not 5. Use --size 8"),
+        ((4, 64), 1, "1 time need at least 8 pixels, not 4. Use --size 8"),
+        ((12, 12), 2, "2 times need at least 16 pixels, not 12. Use fewer --set downs=..., or --size 16"),
+    ],
+)
+def test_sizes_too_small_to_translate_are_refused(size, downs, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        generator_of({"width": 4, "downs": downs, "blocks": 1}, ImageShape(1, *size), grey=True)
+
+
+@pytest.mark.parametrize(("size", "downs"), [((8, 8), 0), ((8, 64), 1)])
+def test_the_smallest_sizes_are_translated_and_judged(size, downs):
+    shape = ImageShape(1, *size)
+    made = generator_of({"width": 4, "downs": downs, "blocks": 1}, shape, grey=True)(noise(2, 1, *size))
+    assert judge_of(shape, width=4, layers=3)(made).shape[0] == 2
 
 
 def test_no_pixel_depends_on_what_lies_further_away_than_the_context_but_by_the_norms(monkeypatch):

@@ -101,6 +101,23 @@ def noise_key(words: np.ndarray) -> np.ndarray:
     return np.asarray((words[:, 0] & 0x7FFFFFFF) << 32 | words[:, 1])
 
 
+def chances(keys: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """uint64 [N, names]: a number for each key, int64 [N], and name, whatever other names there are.
+
+    The finaliser of SplitMix64 (Steele et al., OOPSLA 2014) of their sum: keys are uniform already.
+    """
+    found = keys.astype(np.uint64)[:, None] + _marks(names)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        found ^= found >> np.uint64(shift)
+        found *= np.uint64(factor)
+    return np.asarray(found ^ found >> np.uint64(31))
+
+
+@lru_cache(maxsize=256)
+def _marks(names: tuple[str, ...]) -> np.ndarray:
+    return sample_words(names).astype(np.uint64)
+
+
 def _words(key: tuple[int, int], samples: np.ndarray, layout: Layout) -> np.ndarray:
     streams, positions = layout.streams, layout.positions
     count, blocks = len(samples), len(streams)

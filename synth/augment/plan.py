@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from synth.augment.keys import Draws, noise_key, unit
+from synth.augment.keys import Draws, chances, noise_key, unit
 from synth.augment.operation import Meta, SampleOperation
 from synth.augment.region import Region
 from synth.augment.samples import Samples
@@ -49,32 +49,24 @@ class Application:
 
 
 _KEY = 2
-"""Words of a region's key, the last ones of its group."""
+"""Words of a key: that by which a group chooses, its first ones, and that of its region, its last ones."""
 Plan = list[Application]
 
 
 def words_wanted(steps: Sequence[Step]) -> dict[str, int]:
     """Random words by id: each step takes one for whether it is applied, and those of its own.
 
-    One that is always applied and always the same takes none. What a group chooses among has one for each, of
-    the group's id and its own, so that none depends on which others there are.
+    One that is always applied and always the same takes none.
     """
     wanted: dict[str, int] = {}
     for step in steps:
         if isinstance(step, Group):
-            size = 1 if step.kind == "some_of" else 0
+            own = {"one_of": _KEY, "some_of": 1 + _KEY, "sequence": 0}[step.kind]
             region = 0 if step.within is None else _KEY
-            wanted |= {step.id: 1 + size + region, **words_wanted(step.steps)}
-            if step.kind != "sequence":
-                wanted |= {_chance(step, inner): 1 for inner in step.steps}
+            wanted |= {step.id: 1 + own + region, **words_wanted(step.steps)}
         else:
             wanted[step.id] = 1 + step.words if step.random or step.probability < 1 else 0
     return wanted
-
-
-def _chance(group: Group, inner: Step) -> str:
-    """The name of the word by which a group chooses a step; no id begins so."""
-    return f"\0{len(group.id)}:{group.id}:{inner.id}"
 
 
 def make_plan(specification: Specification, draws: Draws, count: int, meta: Meta) -> Plan:
@@ -142,23 +134,24 @@ def _plan_group(
         words = words[:, :-_KEY]
     if group.kind == "sequence":
         return _plan_steps(group.steps, rows, draws, meta, plan, inside)
-    among = _chosen(group, words, draws)
+    among = _chosen(group, words)
     for place, step in enumerate(group.steps):
         own = among[:, place] if rows is None else rows & among[:, place]
         _plan_steps((step,), own, draws, meta, plan, inside)
     return meta
 
 
-def _chosen(group: Group, words: np.ndarray, draws: Draws) -> np.ndarray:
-    """bool [N, steps]: which steps each sample takes: those of the least words, one or as many as it draws.
+def _chosen(group: Group, words: np.ndarray) -> np.ndarray:
+    """bool [N, steps]: which steps each sample takes: those of the least chances, one or as many as it draws.
 
-    That is rendezvous hashing (Thaler and Ravishankar, IEEE/ACM Transactions on Networking 1998): a step that
-    is put into the group changes those samples alone that take it.
+    That is rendezvous hashing (Thaler and Ravishankar, IEEE/ACM Transactions on Networking 1998): the chance
+    of a step follows from the group's words and the step's id, so that one that is put into the group changes
+    those samples alone that take it.
     """
-    size: np.ndarray | int = 1
-    if group.kind == "some_of":
-        least, most = group.count
-        size = (least + (unit(words[:, 0]) * (most - least + 1)).astype(np.int64))[:, None]
-    chances = np.concatenate([draws.of(_chance(group, inner)) for inner in group.steps], axis=1)
-    rank = np.argsort(np.argsort(chances, axis=1, kind="stable"), axis=1, kind="stable")
-    return np.asarray(rank < size)
+    found = chances(noise_key(words[:, :_KEY]), tuple(step.id for step in group.steps))
+    if group.kind == "one_of":
+        return np.asarray(found.argmin(axis=1)[:, None] == np.arange(len(group.steps)))
+    least, most = group.count
+    size = least + (unit(words[:, _KEY]) * (most - least + 1)).astype(np.int64)
+    rank = np.argsort(np.argsort(found, axis=1, kind="stable"), axis=1, kind="stable")
+    return np.asarray(rank < size[:, None])

@@ -29,6 +29,7 @@ _TOKENIZERS = ("CLIPTokenizer", "CLIPTokenizerFast")
 _OLD_NAMES = {"Transformer2DModel": "DiTTransformer2DModel"}
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _INDEX = "model_index.json"
+_FLAT = ("unet", "scheduler")
 _WEIGHTS = ".safetensors"
 _LARGEST_SIDE = 1024
 """Of what a denoiser takes: pixels, or latents, of which one is eight pixels or so."""
@@ -102,7 +103,7 @@ def read_configs(path: Path) -> PipelineFolder:
         )
     kind, needed = PIPELINES[name]
     wanted = {**needed, **({"tokenizer": ""} if kind == "text" else {}), "scheduler": ""}
-    missing = [part for part in wanted if not (path / part).is_dir() or not _named(index.get(part))]
+    missing = [part for part in wanted if not _has(path, part) or not _named(index.get(part))]
     if missing:
         raise ArtifactError(
             f"{path} lacks parts of a {name}: {', '.join(missing)}. Fetch or save it anew, whole."
@@ -113,6 +114,16 @@ def read_configs(path: Path) -> PipelineFolder:
     labels = index.get("id2label")
     scheduler = _scheduler(path, index["scheduler"][1])
     return PipelineFolder(path, name, kind, parts, scheduler, labels if isinstance(labels, dict) else None)
+
+
+def _place(path: Path, part: str) -> Path:
+    """The folder of a part: its own or, in early pipelines of one network, that of the whole pipeline."""
+    return path / part if (path / part).is_dir() else path
+
+
+def _has(path: Path, part: str) -> bool:
+    config = "scheduler_config.json" if part == "scheduler" else "config.json"
+    return (path / part).is_dir() or (part in _FLAT and (path / config).is_file())
 
 
 def _refuse_code(path: Path, index: dict[str, Any]) -> None:
@@ -135,7 +146,8 @@ def _refuse_code(path: Path, index: dict[str, Any]) -> None:
 
 
 def _configs(path: Path) -> Iterator[Path]:
-    yield from (file for file in sorted(path.glob("*/*config.json")) if file.is_file())
+    files = sorted([*path.glob("*config.json"), *path.glob("*/*config.json")])
+    yield from (file for file in files if file.is_file())
 
 
 def _named(value: object) -> bool:
@@ -147,7 +159,7 @@ def _part(path: Path, name: str, kind: str, wanted: str) -> Part:
     kind = _OLD_NAMES.get(kind, kind)
     if kind != wanted or kind not in COMPONENTS[name]:
         raise _unsupported(path, name, kind, (wanted,))
-    folder = path / name
+    folder = _place(path, name)
     config = _read_json(
         folder / "config.json", f"the {name} cannot be built without it. Fetch or save it anew"
     )
@@ -217,7 +229,9 @@ def chosen_weights(part: Part, names: Sequence[str]) -> tuple[list[str], str | N
 def _scheduler(path: Path, kind: str) -> dict[str, Any]:
     if kind not in SCHEDULERS.values():
         raise _unsupported(path, "scheduler", kind, tuple(SCHEDULERS.values()))
-    config = _read_json(path / "scheduler" / "scheduler_config.json", "Fetch or save the pipeline anew")
+    config = _read_json(
+        _place(path, "scheduler") / "scheduler_config.json", "Fetch or save the pipeline anew"
+    )
     return {"class": kind, "config": {key: value for key, value in config.items() if key[0] != "_"}}
 
 

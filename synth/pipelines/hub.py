@@ -10,7 +10,7 @@ from synth.pipelines.folder import chosen_weights, read_configs
 from synth.text import brief
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-_CONFIGS = ["model_index.json", "*/config.json", "*/*_config.json", "*/*.safetensors.index*.json"]
+_CONFIGS = ["model_index.json", "*config.json", "*.safetensors.index*.json"]
 _TOKENIZER = ["tokenizer/*.json", "tokenizer/*.txt"]
 """What is small. No pickles, and no code: these are not even fetched."""
 
@@ -39,24 +39,22 @@ def locate(pipeline: str) -> Path:
 def _fetched(name: str) -> Path:
     path = _download(name, [*_CONFIGS, *_TOKENIZER])
     found = read_configs(path)
-    there = _files(name, path)
-    weights = [
-        f"{part.name}/{file}"
-        for part in found.parts
-        for file in chosen_weights(part, [file for folder, file in there if folder == part.name])[0]
-    ]
+    there, weights = _files(name, path), []
+    for part in found.parts:
+        names = [file.name for file in there if file.parent == part.folder]
+        weights += [str((part.folder / file).relative_to(path)) for file in chosen_weights(part, names)[0]]
     return _download(name, [*_CONFIGS, *_TOKENIZER, *weights])
 
 
-def _files(name: str, path: Path) -> list[tuple[str, str]]:
-    """Folder and name of each file in the sub-folders of a pipeline on the hub, sorted."""
+def _files(name: str, path: Path) -> list[Path]:
+    """Where the files of a pipeline on the hub are, or would be, in its folder here; sorted."""
     from huggingface_hub import HfApi
 
     try:
         files = HfApi().list_repo_files(name)
     except Exception:  # of any kind: without a network, what was fetched before has to do
-        files = [file.relative_to(path).as_posix() for file in path.glob("*/*")]
-    return sorted((one.partition("/")[0], one.partition("/")[2]) for one in files if one.count("/") == 1)
+        files = [str(file.relative_to(path)) for file in path.rglob("*")]
+    return sorted(path / file for file in files)
 
 
 def _download(name: str, patterns: list[str]) -> Path:

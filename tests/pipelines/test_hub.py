@@ -66,6 +66,21 @@ def test_of_a_hub_those_weights_are_fetched_that_are_needed_once(copied, hub):
     ]  # fmt: skip
 
 
+def test_an_early_pipeline_has_its_one_network_beside_its_index(copied, hub):
+    folder = copied("plain")
+    for part in ("unet", "scheduler"):
+        for file in (folder / part).iterdir():
+            file.rename(folder / file.name)
+        (folder / part).rmdir()
+    (folder / "diffusion_pytorch_model.bin").write_bytes(b"pickle")
+    fetched = hub(folder)
+    assert adopt(locate("someone/something"), source="x").recipe == {"adopted": "DDPMPipeline"}
+    assert not (fetched / "diffusion_pytorch_model.bin").exists()
+    tiny.edit(folder / "config.json", auto_map={"AutoModel": "other--model"})
+    with pytest.raises(UsageError, match="auto_map"):
+        adopt(folder, source="x")
+
+
 def test_nothing_large_is_fetched_of_what_is_refused(copied, hub):
     folder = copied("text")
     tiny.edit(folder / "unet" / "config.json", quantization_config="x")

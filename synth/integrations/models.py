@@ -44,7 +44,8 @@ class Model:
     def get(self) -> Generator:
         """The one of this process; raises DeviceError where it cannot use the device that it should."""
         if self._here is None or self._process != os.getpid():
-            if self._device != "cpu" and torch.cuda._is_in_bad_fork():
+            # Where there is no GPU, CUDA may have been asked for one before the fork.
+            if self._device != "cpu" and torch.cuda._is_in_bad_fork() and torch.cuda.device_count():
                 raise DeviceError(
                     f"CUDA was used before this worker was forked, which cannot use it for "
                     f"{self.card.reference} now. Give the DataLoader multiprocessing_context='spawn', or the "

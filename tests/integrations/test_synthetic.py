@@ -97,6 +97,8 @@ def test_a_sampler_its_reference_and_a_server_give_the_same_stream(real, sampler
     assert shown(stream(real, "toys@1", device="cpu")) == shown(stream(real, opened))
     with monkeypatch.context() as patch:
         patch.setattr("torch.cuda._is_in_bad_fork", lambda: True)
+        assert shown(stream(real, "toys@1")) == shown(stream(real, opened))
+        patch.setattr("torch.cuda.device_count", lambda: 1)
         with pytest.raises(DeviceError, match="multiprocessing_context='spawn'"):
             next(iter(stream(real, "toys@1")))
         assert shown(stream(real, sampler)) == whole

@@ -13,20 +13,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from synth.augment import Boxes, Points, Samples
 from synth.augment.keys import SampleId
 from synth.errors import SourceError
-from synth.text import brief, some
+from synth.integrations.values import as_label, as_mask, corners_of, is_of_torchvision, numbers, pixels, table
+from synth.text import some
 
 _OF_POINTS = {
     "owners": "objects",
@@ -96,11 +95,11 @@ def read_target(target: Any, name: str) -> dict[str, Any]:
     """
     if isinstance(target, Mapping):
         return {"target": target, **_of_mapping(target, name)}
-    if _is_of_torchvision(target, "BoundingBoxes"):
-        return {"target": target, "boxes": _boxes(_corners(target, name))}
-    if (mask := _as_mask(target)) is not None:
+    if is_of_torchvision(target, "BoundingBoxes"):
+        return {"target": target, "boxes": _boxes(corners_of(target, name))}
+    if (mask := as_mask(target)) is not None:
         return {"target": target, "mask": mask}
-    return {"target": target, "label": _as_label(target)}
+    return {"target": target, "label": as_label(target)}
 
 
 def _of_mapping(target: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -112,23 +111,23 @@ def _of_mapping(target: Mapping[str, Any], name: str) -> dict[str, Any]:
         )
     found: dict[str, Any] = {}
     if "label" in target:
-        found["label"] = _as_label(target["label"])
+        found["label"] = as_label(target["label"])
     if "boxes" in target:
-        corners = _corners(target["boxes"], name)
+        corners = corners_of(target["boxes"], name)
         labels, objects, copies = (
-            _numbers(target, key, len(corners), name) for key in ("labels", "objects", "copies")
+            numbers(target, key, len(corners), name) for key in ("labels", "objects", "copies")
         )
-        found["boxes"] = _boxes(corners, labels, _pixels(target, len(corners), name), objects, copies)
+        found["boxes"] = _boxes(corners, labels, pixels(target, len(corners), name), objects, copies)
     elif alone := [key for key in ("labels", "masks", "objects", "copies") if key in target]:
         raise SourceError(f"The target of {name} has {alone[0]} of objects and no boxes: give these, too.")
     if "mask" in target:
-        found["mask"] = _as_mask(target["mask"])
+        found["mask"] = as_mask(target["mask"])
         if found["mask"] is None:
             raise SourceError(f"The mask of {name} is no picture of integers [H, W].")
     if "points" in target:
-        places = _table(target["points"], 2, f"The points of {name}")
+        places = table(target["points"], 2, f"The points of {name}")
         rows = torch.zeros(len(places), dtype=torch.int64)
-        about = (_numbers(target, key, len(places), name) for key in _OF_POINTS)
+        about = (numbers(target, key, len(places), name) for key in _OF_POINTS)
         found["points"] = Points(places, rows, *about)
     return found
 
@@ -224,83 +223,3 @@ def _boxes(
 ) -> Boxes:
     rows = torch.zeros(len(corners), dtype=torch.int64)
     return Boxes(corners, rows, labels, masks=masks, objects=objects, copies=copies)
-
-
-def _numbers(target: Mapping[str, Any], key: str, count: int, name: str) -> Tensor | None:
-    if key not in target:
-        return None
-    found = _tensor(target[key], torch.int64, f"The {key} of {name}")
-    if found.shape != (count,):
-        raise SourceError(f"The {key} of {name} are {[*found.shape]}, and {count} are wanted, one for each.")
-    return found
-
-
-def _table(values: Any, columns: int, what: str) -> Tensor:
-    """float32 [n, columns]."""
-    found = _tensor(values, torch.float32, what)
-    if found.numel() and (found.ndim != _MATRIX or found.shape[1] != columns):
-        raise SourceError(f"{what} are {[*found.shape]}, where [n, {columns}] is wanted.")
-    return found.reshape(-1, columns)
-
-
-def _tensor(values: Any, dtype: torch.dtype, what: str) -> Tensor:
-    try:
-        return torch.as_tensor(values, dtype=dtype)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise SourceError(f"{what} are no table of numbers ({brief(error)}).") from None
-
-
-def _pixels(target: Mapping[str, Any], count: int, name: str) -> Tensor | None:
-    """bool [M, H, W] of the masks of objects."""
-    if "masks" not in target:
-        return None
-    masks = torch.as_tensor(target["masks"]).as_subclass(Tensor)
-    if masks.ndim != _STACK or len(masks) != count or masks.is_floating_point():
-        raise SourceError(
-            f"The masks of {name} are {masks.dtype} {[*masks.shape]}: objects have one each, [M, H, W] of "
-            "bool or of 0 and 1; the class of each pixel is 'mask', [H, W]."
-        )
-    return masks.bool()
-
-
-def _corners(boxes: Any, name: str) -> Tensor:
-    if _is_of_torchvision(boxes, "BoundingBoxes"):
-        from torchvision.transforms.v2.functional import convert_bounding_box_format
-
-        boxes = convert_bounding_box_format(boxes, new_format="XYXY").as_subclass(Tensor)
-    return _table(boxes, 4, f"The boxes of {name}")
-
-
-def _as_label(value: Any) -> int | Tensor | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, (int, np.integer)):
-        return int(value)
-    if isinstance(value, Tensor):
-        if value.ndim == 0 and not value.is_floating_point() and value.dtype != torch.bool:
-            return int(value)
-        if value.ndim == 1 and value.is_floating_point():
-            return value.to(torch.float32)
-    return None
-
-
-def _as_mask(value: Any) -> Tensor | None:
-    """Integers [H, W] of a mask in any usual form, or None of what is none."""
-    if isinstance(value, Image.Image):
-        value = np.asarray(value)
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biu":
-        value = torch.from_numpy(value.copy())
-    if not isinstance(value, Tensor):
-        return None
-    mask = value.as_subclass(Tensor)
-    if mask.ndim == _STACK and len(mask) == 1:
-        mask = mask[0]
-    if mask.ndim != _MATRIX or mask.is_floating_point() or mask.is_complex():
-        return None
-    return mask.to(torch.uint8) if mask.dtype == torch.bool else mask
-
-
-def _is_of_torchvision(value: object, name: str) -> bool:
-    """Whoever has such a value has loaded torchvision, which takes seconds; nobody else needs it."""
-    loaded = sys.modules.get("torchvision.tv_tensors")
-    return loaded is not None and isinstance(value, getattr(loaded, name))

@@ -68,14 +68,8 @@ class Ledger:
     def _read(self, path: Path) -> list[Row]:
         kept = json.loads(path.read_text(encoding="utf-8"))
         now = record.machine()
-        differences = [
-            f"{name}: {before} -> {after}"
-            for name, before, after in (
-                *((key, kept["machine"].get(key), now[key]) for key in ("cpu", "cpus", "cuda")),
-                ("settings", kept["figures"]["settings"], self.settings),
-            )
-            if before != after
-        ]
+        before = {**_of_machine(kept["machine"]), "settings": kept["figures"]["settings"]}
+        differences = changes(before, {**_of_machine(now), "settings": self.settings})
         if differences:
             raise LedgerError(
                 f"{path} was measured otherwise ({'; '.join(differences)}). Use --fresh to replace it, or "
@@ -83,3 +77,19 @@ class Ledger:
             )
         rows: list[Row] = kept["figures"]["rows"]
         return rows
+
+
+def _of_machine(machine: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: machine.get(name) for name in ("cpu", "cpus", "cuda")}
+
+
+def changes(before: Any, after: Any, place: str = "") -> list[str]:
+    """Where two pieces of JSON differ, each as ``place: before -> after``."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        names = [*before, *(name for name in after if name not in before)]
+        pairs = [(f"{place}.{name}".lstrip("."), before.get(name), after.get(name)) for name in names]
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        pairs = [(f"{place}[{at}]", *pair) for at, pair in enumerate(zip(before, after, strict=True))]
+    else:
+        return [] if before == after else [f"{place}: {before} -> {after}"]
+    return [change for name, one, other in pairs for change in changes(one, other, name)]

@@ -23,12 +23,13 @@ def test_a_restarted_measurement_goes_on_behind_the_seeds_on_disk(tmp_path: Path
 
 
 def test_rows_of_other_settings_are_neither_mixed_nor_lost(tmp_path: Path) -> None:
-    Ledger("part", {"minutes": 1}, count, folder=tmp_path).add({"seed": 0})
-    with pytest.raises(LedgerError, match=r"minutes.*--fresh"):
-        Ledger("part", {"minutes": 2}, count, folder=tmp_path)
-    fresh = Ledger("part", {"minutes": 2}, count, folder=tmp_path, fresh=True)
+    before, after = ({"minutes": 1, "policies": [{"area": area}]} for area in (0.1, 0.2))
+    Ledger("part", before, count, folder=tmp_path).add({"seed": 0})
+    with pytest.raises(LedgerError, match=r"\(settings\.policies\[0\]\.area: 0\.1 -> 0\.2\).*--fresh"):
+        Ledger("part", after, count, folder=tmp_path)
+    fresh = Ledger("part", after, count, folder=tmp_path, fresh=True)
     assert fresh.missing(range(1)) == [0]
-    assert json.loads((tmp_path / "part.json").read_text())["figures"]["settings"] == {"minutes": 1}
+    assert json.loads((tmp_path / "part.json").read_text())["figures"]["settings"] == before
 
 
 def test_several_rows_of_a_seed_are_told_apart_by_their_values(tmp_path: Path) -> None:

@@ -42,7 +42,8 @@ TASKS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", default=",".join(TASKS), help="separated by commas")
     parser.add_argument("--methods", default=",".join(METHODS), help="separated by commas")
-    parser.add_argument("--minutes", type=float, default=8.0, help="of each training, a translator's too")
+    parser.add_argument("--minutes", type=float, default=8.0, help="of each training")
+    parser.add_argument("--translator-minutes", type=float, help="of the translator's; default: --minutes")
     parser.add_argument("--set", action="append", default=[], metavar="K=V", help="of `synth adapt`")
     parser.add_argument(
         "--translator", default="cut", help="family that is trained to translate: cut, cyclegan"
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Each task in turn, seed by seed."""
     if options.quick:
-        options.minutes = 0.1
+        options.minutes = options.translator_minutes = 0.1
     for name in options.tasks.split(","):
         ledger = Ledger(
             result_name(name, options.variant, options.device),
@@ -63,6 +64,7 @@ def run(options: argparse.Namespace) -> None:
                 "methods": options.methods,
                 "translator": options.translator,
                 "set": options.set,
+                **({"translator_minutes": options.translator_minutes} if options.translator_minutes else {}),
             },
             summarise,
             folder=options.results,
@@ -89,7 +91,7 @@ def measure(options: argparse.Namespace, name: str, seed: int) -> Row:
     words += ["--size", str(task.size), "--seed", str(seed), "--device", options.device, "--overwrite"]
     words += ["--methods", options.methods, "--minutes", f"{options.minutes:g}", "--allow-label-drift"]
     words += [word for one in options.set for word in ("--set", one)]
-    if "translate" in options.methods and options.translator != "cut":
+    if "translate" in options.methods:
         words += ["--translator", _translator(options, model, source, target, task.size, seed)]
     out = options.out / "adaptations" / model
     synth(options.out, "adapt", *words, "--out", str(out))
@@ -118,7 +120,8 @@ def _translator(
     """A translator of the family asked for, trained here."""
     name = f"{model}-{options.translator}"
     words = ["--data", str(source), "--target", str(target), "--name", name, "--size", str(size)]
-    words += ["--minutes", f"{options.minutes:g}", "--seed", str(seed), "--device", options.device]
+    minutes = options.translator_minutes or options.minutes
+    words += ["--minutes", f"{minutes:g}", "--seed", str(seed), "--device", options.device]
     synth(options.out, "train", options.translator, *words)
     return name
 

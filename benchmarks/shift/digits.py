@@ -48,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--translator", default="cut", help="family that is trained to translate: cut, cyclegan"
     )
+    parser.add_argument(
+        "--set-translator", action="append", default=[], metavar="K=V", help="of `synth train`, for it"
+    )
     parser.add_argument("--variant", default="", help="name of a result with other settings: cdan")
 
 
@@ -64,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
                 "methods": options.methods,
                 "translator": options.translator,
                 "set": options.set,
-                **({"translator_minutes": options.translator_minutes} if options.translator_minutes else {}),
+                **_of_translator(options),
             },
             summarise,
             folder=options.results,
@@ -74,6 +77,12 @@ def run(options: argparse.Namespace) -> None:
         for seed in ledger.missing(options.seed_range):
             ledger.add(measure(options, name, seed))
             print(brief(name, ledger.figures()["summary"]), flush=True)
+
+
+def _of_translator(options: argparse.Namespace) -> dict[str, Any]:
+    """What else decides figures, as far as it was given."""
+    given = {"translator_minutes": options.translator_minutes, "set_translator": options.set_translator}
+    return {name: value for name, value in given.items() if value}
 
 
 def result_name(task: str, variant: str = "", device: str = "cpu") -> str:
@@ -122,6 +131,7 @@ def _translator(
     words = ["--data", str(source), "--target", str(target), "--name", name, "--size", str(size)]
     minutes = options.translator_minutes or options.minutes
     words += ["--minutes", f"{minutes:g}", "--seed", str(seed), "--device", options.device]
+    words += [word for one in options.set_translator for word in ("--set", one)]
     synth(options.out, "train", options.translator, *words)
     return name
 

@@ -60,8 +60,9 @@ def test_the_share_is_attacked_within_the_radius_that_has_risen_so_far():
         return (found - images).flatten(1).abs().amax(1) / 2
 
     assert radius(0.0).eq(0).all()
-    assert abs(radius(0.1).max() - 0.05) < 1e-6
-    assert abs(radius(0.5, adversarial="fgsm").max() - 0.1) < 1e-6
+    # The last step of an image may end anywhere within the ball.
+    assert 0.0499 < radius(0.1).max() < 0.05 + 1e-6
+    assert 0.0999 < radius(0.5, adversarial="fgsm").max() < 0.1 + 1e-6
     half = radius(1.0, adversarial_share=0.5) > 0
     assert 70 < half.sum() < 130
     assert radius(1.0, adversarial_share=1e-9).eq(0).all()

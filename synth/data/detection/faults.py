@@ -119,8 +119,8 @@ class Faults:
         if (known[2:] - known[:2]).min() < LEAST_SIDE:
             self.mend(entry, _FLAT)
             return None
-        if inside != (left, top, right, bottom):
-            self.mend(entry, _CUT)
+        if max(abs(one - other) for one, other in zip(inside, corners, strict=True)) > LEAST_SIDE:
+            self.mend(entry, _CUT)  # less is the rounding of files
         return inside
 
 

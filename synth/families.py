@@ -96,7 +96,7 @@ FAMILIES: dict[str, Family] = {
         ),
         Family(
             name="flow",
-            summary="class-conditional flow matching on a U-Net, and a student in two calls",
+            summary="class-conditional flow matching on a U-Net, and a student in a few calls",
             network="synth.models.flow:Flow",
             program="synth.models.flow:FlowProgram",
             recipe="synth.training.flow:FlowRecipe",

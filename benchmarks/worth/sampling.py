@@ -11,13 +11,14 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from synth.artifacts import Artifact
 from synth.data import ImageSet
+from synth.models.flow import Flow
 from synth.sampling import Sampler, resolve_device
 from synth.sampling.device import use_granted_threads
 from synth.sampling.load import load_network
@@ -106,7 +107,7 @@ def plain_loop(
 ) -> Callable[[int, int], ImageSet]:
     """The loop over (count, seed)."""
     device = resolve_device(options.device)
-    network = load_network(artifact).to(device, torch.bfloat16)
+    velocity = cast(Flow, load_network(artifact)).velocity.to(device, torch.bfloat16)
     shape = tuple(yardstick.real.images.shape[1:])
 
     def make(count: int, seed: int) -> ImageSet:
@@ -115,7 +116,7 @@ def plain_loop(
         parts = []
         for part in labels.split(_BATCH):
             noise = torch.randn(len(part), *shape, device=device, generator=random)
-            images = heun(network, noise, part).float().clamp(-1, 1)
+            images = heun(velocity, noise, part).float().clamp(-1, 1)
             parts.append(((images + 1) * 127.5).round().to(torch.uint8).cpu())
         return as_set(torch.cat(parts), labels.cpu(), yardstick)
 
@@ -123,14 +124,14 @@ def plain_loop(
 
 
 @torch.inference_mode()
-def heun(network: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
+def heun(velocity: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
     """From noise at time 0 to images at time 1, in 16 network calls."""
     x = x.bfloat16()
     for i in range(STEPS):
         start, end = i / STEPS, (i + 1) / STEPS
         times = torch.full((len(x),), start, device=x.device)
-        slope = network(x, times, labels)
-        ahead = network(x + (end - start) * slope, torch.full_like(times, end), labels)
+        slope = velocity(x, times, labels)
+        ahead = velocity(x + (end - start) * slope, torch.full_like(times, end), labels)
         x = x + (end - start) * 0.5 * (slope + ahead)
     return x
 

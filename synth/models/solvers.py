@@ -1,7 +1,7 @@
 """Solvers of dx/dt = v(x, t) from noise at t = 0 to data at t = 1: pure functions, one step each.
 
-A ``velocity`` takes x, float [N, ...], and a time, and gives float [N, ...]. Calls of it are all that costs:
-Euler and the multistep solver make one for each step, Heun two.
+A ``velocity`` takes x, float [N, ...], and a time, or float [N, 1, ...] for times by row, and gives float
+[N, ...]. Calls of it are all that costs: Euler and the multistep solver make one for each step, Heun two.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-Velocity = Callable[[Tensor, float], Tensor]
+Time = float | Tensor
+Velocity = Callable[[Tensor, Time], Tensor]
 
 
 def time_grid(steps: int, power: float = 1.0) -> list[float]:
@@ -18,12 +19,12 @@ def time_grid(steps: int, power: float = 1.0) -> list[float]:
     return [(i / steps) ** power for i in range(steps + 1)]
 
 
-def euler(velocity: Velocity, x: Tensor, start: float, end: float) -> Tensor:
+def euler(velocity: Velocity, x: Tensor, start: Time, end: Time) -> Tensor:
     """x at ``end``, along the slope at ``start``; first order."""
     return x + (end - start) * velocity(x, start)
 
 
-def heun(velocity: Velocity, x: Tensor, start: float, end: float) -> Tensor:
+def heun(velocity: Velocity, x: Tensor, start: Time, end: Time) -> Tensor:
     """x at ``end``, along the mean of the slopes at both ends; second order."""
     slope = velocity(x, start)
     ahead = velocity(x + (end - start) * slope, end)
@@ -31,7 +32,7 @@ def heun(velocity: Velocity, x: Tensor, start: float, end: float) -> Tensor:
 
 
 def adams_bashforth(
-    velocity: Velocity, x: Tensor, start: float, end: float, previous: tuple[float, Tensor] | None
+    velocity: Velocity, x: Tensor, start: Time, end: Time, previous: tuple[Time, Tensor] | None
 ) -> tuple[Tensor, Tensor]:
     """x at ``end``, and the slope at ``start``; second order by the slope of the step before.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from synth.batch import Parameters
 from synth.models.program import Program, State
-from synth.sampling.execution import Method, begin, begin_from_keys, to_uint8
+from synth.sampling.execution import Method, begin, begin_from_keys, called, to_uint8
 from synth.sampling.noise import draw_noise
 from synth.sampling.rows import Rows, Wanted
 
@@ -116,16 +116,18 @@ class InductorBackend:
 
 
 class NetworkInductorBackend(EagerBackend):
-    """Compiles the network alone, for programs of several steps: a step would be compiled for each number.
+    """Compiles the networks alone, for programs of several steps: a step would be compiled for each number.
 
-    One compilation for each bucket size, which serves any number of steps. Calls of other shapes than those
+    One compilation for each bucket size, which serves any number of steps, and all networks of one kind, for
+    weights are inputs of compiled code: a student needs none of its own. Calls of other shapes than those
     that were prepared, as with guidance, which doubles the rows, run eagerly.
     """
 
     def __init__(self, program: Program, dtype: torch.dtype, method: Method) -> None:
-        """``program.network`` is compiled in place: it must be the backend's own, if only a shallow copy."""
+        """What ``program`` calls is compiled in place: it must be the backend's own; see ``own_calls``."""
         super().__init__(program, dtype, method)
-        program.network.compile(dynamic=False, fullgraph=True)
+        for module in called(program.network):
+            module.compile(dynamic=False, fullgraph=True)
 
     def prepare(self, rows: Rows, parameters: Parameters) -> None:
         with torch._dynamo.config.patch(recompile_limit=64), warnings.catch_warnings():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -57,6 +58,23 @@ def arrange(network: nn.Module, layout: Layout) -> None:
     for tensor in (*network.parameters(), *network.buffers()):
         if tensor.ndim == 4 and isinstance(tensor, nn.Parameter):
             tensor.data = tensor.data.contiguous(memory_format=formats[layout])
+
+
+def called(network: nn.Module) -> list[nn.Module]:
+    """What programs call: the network itself, or, where it is a mere container, the modules in it."""
+    if type(network).forward is not nn.Module.forward:
+        return [network]
+    return [module for child in network.children() for module in called(child)]
+
+
+def own_calls(network: nn.Module) -> nn.Module:
+    """A copy with the same weights, whose ``called`` modules can be compiled without those of the original."""
+    own = copy.copy(network)
+    if called(network) != [network]:
+        own._modules = {
+            name: None if child is None else own_calls(child) for name, child in network._modules.items()
+        }
+    return own
 
 
 def begin(

@@ -13,7 +13,15 @@ from torch import Tensor, nn
 from synth.batch import Parameters
 from synth.models.program import ImageShape, Interpreted, Program
 from synth.sampling.backends import Backend, EagerBackend, InductorBackend, NetworkInductorBackend
-from synth.sampling.execution import Method, arrange, begin_from_keys, methods, steady_method
+from synth.sampling.execution import (
+    Method,
+    arrange,
+    begin_from_keys,
+    called,
+    methods,
+    own_calls,
+    steady_method,
+)
 from synth.sampling.graphs import GraphBackend, Recorder
 from synth.sampling.rows import Rows
 from synth.sampling.tuning import Candidate
@@ -44,7 +52,7 @@ class Ways:
 
     def candidates(self, parameters: Parameters) -> list[Candidate]:
         """All methods that are worth a measurement, the cheapest to prepare first."""
-        compile = self._single_step or has_forward(self._model.network)
+        compile = self._single_step or bool(called(self._model.network))
         found = methods(self._model.network, self._device, compile=compile)
         if isinstance(self.program, Interpreted):
             found = [method for method in found if method.engine == "eager"]
@@ -58,7 +66,7 @@ class Ways:
         if method.engine == "inductor" and self._single_step:
             return InductorBackend(program, self._dtype, method)
         if method.engine == "inductor":
-            own = self._model.program(copy.copy(program.network))
+            own = self._model.program(own_calls(program.network))
             return NetworkInductorBackend(own, self._dtype, method)
         if method == self.steady:
             return self.shrinking_backend
@@ -116,8 +124,3 @@ class SteadyBackend(EagerBackend):
     def run(self, rows: Rows, parameters: Parameters, wanted: Any = None) -> Tensor:
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
             return super().run(rows, parameters, wanted)
-
-
-def has_forward(network: nn.Module) -> bool:
-    """Whether the network itself is called, and not only modules within it."""
-    return type(network).forward is not nn.Module.forward

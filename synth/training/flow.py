@@ -18,9 +18,10 @@ from torch import Tensor
 
 from synth.artifacts import Metric
 from synth.data import ImageSet
-from synth.models.flow import Flow
+from synth.models.flow import Flow, Unet
 from synth.models.program import NetworkConfig
 from synth.randomness import normals, stream_id, uniforms
+from synth.training.class_means import mean_images
 from synth.training.flow_student import Target, student_loss
 from synth.training.module import GeneratorModule, OtherWay
 from synth.training.recipe import Recipe
@@ -92,7 +93,10 @@ class FlowRecipe(Recipe):
         0.2,
         ge=0,
         le=1,
-        description="Last share of training, for the student in two calls; 0: none; 1: all, with --from.",
+        description="Last share of training, for the student; 0: none; 1: all, with --from.",
+    )
+    student_calls: int = Field(
+        2, ge=1, le=8, description="Network calls of the student's samples: more are slower and truer."
     )
     student_steps: int = Field(
         4, ge=1, le=64, description="Steps of the velocity that a student's call replaces."
@@ -120,7 +124,7 @@ class FlowModule(GeneratorModule):
 
     family = "flow"
     parts_rest = True
-    optional_parts = frozenset({"student"})
+    optional_parts = frozenset({"student_calls"})
     recipe: FlowRecipe
     student_since: Tensor
     """Images seen when the student's training began; -1 before."""
@@ -133,11 +137,14 @@ class FlowModule(GeneratorModule):
         fields = {"widths", "blocks", "patch", "attention"}
         return {
             **self.recipe.model_dump(mode="json", include=fields),
-            "student": self.recipe.student_share > 0,
+            "student_calls": self.recipe.student_calls if self.recipe.student_share > 0 else 0,
         }
 
-    def begin_from(self, earlier: Mapping[str, Tensor]) -> None:
-        """Where the student alone is trained, go on with the earlier one, or start it from the velocity."""
+    def begin_from(self, earlier: Mapping[str, Tensor], config: NetworkConfig) -> None:
+        """Where the student alone is trained, go on with the earlier one, or start it from the velocity.
+
+        It goes on where that makes as many calls, for one of other calls has learnt other parts of the path.
+        """
         if self.recipe.student_share < 1:
             return
         self.student_since.fill_(0)
@@ -145,7 +152,8 @@ class FlowModule(GeneratorModule):
         students = {
             name.removeprefix("student."): one for name, one in earlier.items() if name.startswith("student.")
         }
-        if all(torch.equal(one, earlier[f"velocity.{name}"]) for name, one in students.items()):
+        untrained = all(torch.equal(one, earlier[f"velocity.{name}"]) for name, one in students.items())
+        if untrained or config["student_calls"] != self.recipe.student_calls:
             self._copy_velocity(cast(Flow, self.network))
             self._copy_velocity(cast(Flow, self.average))
 
@@ -160,8 +168,10 @@ class FlowModule(GeneratorModule):
         if not self._student_is_next(position):
             return self._velocity_loss(images, labels, position, noise)
         labels = self._drop(labels, position)
-        target = Target(cast(Flow, self.average), self.recipe.student_steps, self.recipe.student_guidance)
-        loss = student_loss(cast(Flow, self.network), target, images, noise, labels)
+        network, average = cast(Flow, self.network), cast(Flow, self.average)
+        assert network.student is not None
+        target = Target(average.velocity, self.recipe.student_steps, self.recipe.student_guidance)
+        loss = student_loss(network.student, network.student_times, target, images, noise, labels)
         return loss, {"student": loss}
 
     def _velocity_loss(
@@ -171,7 +181,8 @@ class FlowModule(GeneratorModule):
         logits = normals(recipe.seed, position, _TIME, 1)[:, 0]
         times = torch.sigmoid(recipe.time_mean + recipe.time_deviation * logits)
         labels = self._drop(labels, position)
-        loss = _velocity_error(cast(Flow, self.network), images, labels, noise, times).mean()
+        velocity = cast(Flow, self.network).velocity
+        loss = _velocity_error(velocity, images, labels, noise, times).mean()
         return loss, {"velocity": loss}
 
     def _drop(self, labels: Tensor | None, position: Tensor) -> Tensor | None:
@@ -241,9 +252,13 @@ class FlowModule(GeneratorModule):
 
     @torch.no_grad()
     def complete(self, images: ImageSet, limit: int | None = None) -> None:
-        """A student whose training has not begun walks like the velocity."""
+        """The mean images, where the velocity is trained; a student that is not trained yet walks like it."""
+        average = cast(Flow, self.average)
+        if self.recipe.student_share < 1:
+            means = mean_images(images if limit is None else images.sample(limit), self.classes)
+            average.means.copy_(0.5 * (means + means.flip(3)) if self.recipe.flip else means)
         if int(self.student_since) < 0:
-            self._copy_velocity(cast(Flow, self.average))
+            self._copy_velocity(average)
 
     def measure(self, images: ImageSet, kind: str) -> Mapping[str, Metric]:
         error = self.watch(images)["velocity_error"]
@@ -261,15 +276,16 @@ class FlowModule(GeneratorModule):
             noise = normals(0, index, _NOISE, real[0].numel()).view_as(real)
             times = (index % 64 + 0.5) / 64
             with self.autocast():
-                errors.append(_velocity_error(cast(Flow, self.average), real, labels, noise, times).cpu())
+                velocity = cast(Flow, self.average).velocity
+                errors.append(_velocity_error(velocity, real, labels, noise, times).cpu())
         return {"velocity_error": float(torch.cat(errors).mean())}
 
 
 def _velocity_error(
-    network: Flow, images: Tensor, labels: Tensor | None, noise: Tensor, times: Tensor
+    velocity: Unet, images: Tensor, labels: Tensor | None, noise: Tensor, times: Tensor
 ) -> Tensor:
     """float32 [N]: mean square of v(x_t, t) - (image - noise)."""
     t = times[:, None, None, None]
-    found = network((1.0 - t) * noise + t * images, times, labels)
+    found = velocity((1.0 - t) * noise + t * images, times, labels)
     errors: Tensor = (found.float() - (images - noise)).square().mean(dim=(1, 2, 3))
     return errors

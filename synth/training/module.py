@@ -71,8 +71,11 @@ class FamilyModule(lightning.LightningModule):
     def meet(self, domains: Domains) -> None:
         """Called once after the module is built, of a resumed run too, with all images that there are."""
 
-    def begin_from(self, earlier: Mapping[str, Tensor]) -> None:
-        """Called once after those weights of an earlier model were taken that fit, with all of them."""
+    def begin_from(self, earlier: Mapping[str, Tensor], config: NetworkConfig) -> None:
+        """Called once after those weights of an earlier model were taken that fit, with all of them.
+
+        ``config`` is that of the earlier network.
+        """
 
     def prepare(self, training: ImageSet, validation: ImageSet) -> None:
         """Called once before the first step, of a resumed run too, with the images that there are."""

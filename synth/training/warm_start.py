@@ -52,7 +52,7 @@ def start_from(module: FamilyModule, artifact: Artifact, classes: Sequence[str] 
             f"Nothing of {manifest.reference} fits: no tensor has the shape of one of this network. Train "
             "without --from."
         )
-    module.begin_from(earlier)
+    module.begin_from(earlier, manifest.network)
     return _describe(module, manifest.reference, taken, fresh, names)
 
 

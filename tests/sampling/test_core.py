@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from synth.models.flow import Flow, FlowProgram
 from synth.models.program import ImageShape
 from synth.models.vae import VAE, VAEProgram
 from synth.sampling import tuning_cache
+from synth.sampling.backends import EagerBackend
 from synth.sampling.core import Core
 from synth.sampling.execution import Method
 from synth.sampling.methods import Model
@@ -168,3 +170,19 @@ def test_a_compiled_network_takes_the_same_steps_and_never_compiles_for_a_reques
         pixels = backend.run(made.sample_rows(count), {**made.defaults, **changes})
         assert (pixels.int() - expected.int()).abs().max() <= 1
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == compiled
+
+
+@pytest.mark.slow
+def test_compiled_code_serves_all_networks_of_one_kind():
+    """A flow's student is never prepared, and must not run eagerly for that."""
+    image = ImageShape(1, 8, 8)
+    config = {"widths": [8, 8], "blocks": 1, "patch": 2, "attention": False, "student_calls": 2}
+    network = Flow(config, image, 2).eval().requires_grad_(False)
+    made = Core(Model(network, FlowProgram, image, 2), CPU, torch.float32)
+    backend = made._ways.backend(Method("inductor", "contiguous"))
+    rows = made.sample_rows(8)
+    backend.prepare(rows, made.defaults)
+    student = {**made.defaults, "solver": "student"}
+    with torch.compiler.set_stance("fail_on_recompile"):
+        pixels = EagerBackend.run(backend, rows, student)
+    assert (pixels.int() - made._fast.run(rows, student).int()).abs().max() <= 1

@@ -3,6 +3,7 @@ import copy
 import pytest
 import torch
 
+from synth.data import ImageSet
 from synth.errors import ConfigError
 from synth.models.program import ImageShape
 from synth.training import fit
@@ -71,28 +72,43 @@ def test_a_run_that_is_made_longer_goes_back_to_the_velocity(tiny):
     assert int(module.student_since) == 160
 
 
-@pytest.mark.parametrize("share", [0.0, 1e-9, 0.5])
-def test_the_student_alone_is_trained_of_an_earlier_model(source, tiny, share):
-    """Of one that has none, of one whose student was never trained, and of one whose was."""
+@pytest.mark.parametrize(("share", "calls"), [(0.0, 2), (1e-9, 2), (0.5, 2), (0.5, 3)])
+def test_the_student_alone_is_trained_of_an_earlier_model(source, tiny, share, calls):
+    """Of one without, of one whose student was never trained, of one whose was, for as many calls or not."""
     first = tiny.fit(
         source, name="first", family="flow", recipe=tiny.recipe("flow", student_share=share)
     ).weights()
-    recipe = tiny.recipe("flow", student_share=1.0, warm_start="first", images_seen=16, learning_rate=1e-9)
+    alone = {"student_share": 1.0, "student_calls": calls, "warm_start": "first"}
+    recipe = tiny.recipe("flow", **alone, images_seen=16, learning_rate=1e-9)
     second = tiny.fit(source, name="second", family="flow", recipe=recipe).weights()
     for name, weight in second.items():
         part, _, rest = name.partition(".")
         if part == "velocity":
             assert torch.equal(weight, first[name])
         elif part == "student":
-            torch.testing.assert_close(
-                weight, first[name if share == 0.5 else f"velocity.{rest}"], atol=1e-6, rtol=0
-            )
+            from_student = share == 0.5 and calls == 2
+            began = first[name if from_student else f"velocity.{rest}"]
+            torch.testing.assert_close(weight, began, atol=1e-6, rtol=0)
     if share:
         return
-    longer = tiny.recipe("flow", student_share=1.0, warm_start="first")
+    longer = tiny.recipe("flow", **alone)
     third = tiny.fit(source, name="third", family="flow", recipe=longer).weights()
     assert all(torch.equal(third[name], first[name]) for name in first if name.startswith("velocity."))
     assert any(not torch.allclose(third[name], one, atol=1e-5) for name, one in second.items())
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_the_model_brings_the_mean_image_of_each_class(tiny, flip):
+    module = FlowModule(tiny.recipe("flow", flip=flip), ImageShape(1, 8, 8), 3)
+    pixels = torch.randint(0, 256, (300, 1, 8, 8), dtype=torch.uint8)
+    labels = 2 * (torch.arange(300) % 2)  # class 1 has none
+    module.complete(ImageSet(pixels, labels, ("",) * 300, ("a", "b", "c"), (), "made"))
+    real = pixels.double() / 127.5 - 1.0
+    if flip:
+        real = torch.cat([real, real.flip(3)])
+        labels = labels.repeat(2)
+    expected = torch.stack([real[labels == 0].mean(0), real.mean(0), real[labels == 2].mean(0), real.mean(0)])
+    torch.testing.assert_close(module.average.means, expected.float())
 
 
 def test_an_earlier_velocity_may_be_published_without_giving_up_the_student(tiny):

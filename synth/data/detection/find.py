@@ -9,7 +9,8 @@ from synth.data.detection.masks import masks_folders, open_masks
 from synth.data.detection.source import AnnotatedSource
 from synth.data.detection.voc import is_voc, open_voc
 from synth.data.detection.yolo import is_yolo, open_yolo
-from synth.errors import NotFoundError
+from synth.errors import NotFoundError, SourceError
+from synth.text import some
 
 
 def open_annotated(
@@ -17,7 +18,8 @@ def open_annotated(
 ) -> AnnotatedSource | None:
     """The source of a folder as COCO, Pascal VOC or YOLO lays it out, or of images and masks; otherwise None.
 
-    Raises what opening it raises; NotFoundError for a part of a layout that has none.
+    Raises what opening it raises; NotFoundError for a part of a layout that has none; SourceError where the
+    folders in it have such a layout, which would else be taken for classes, without their annotations.
     """
     if is_voc(folder):
         return open_voc(folder, spec=spec, part=part, skip_unreadable=skip_unreadable)
@@ -30,4 +32,12 @@ def open_annotated(
         return open_coco(annotations, spec=spec, skip_unreadable=skip_unreadable)
     if masks is not None:
         return open_masks(*masks, spec=spec, skip_unreadable=skip_unreadable)
+    within = sorted(
+        child for child in folder.iterdir() if child.is_dir() and (is_voc(child) or is_yolo(child))
+    )
+    if within:
+        raise SourceError(
+            f"{folder} holds data sets with annotations ({some([path.name for path in within])}) and is none "
+            f"itself. Name one of them, for example {within[0]}."
+        )
     return None

@@ -244,6 +244,15 @@ def test_several_files_of_coco_are_not_guessed_among(coco):
     assert len(open_source(coco.folder / "annotations" / "instances_val.json")) == 2
 
 
+@pytest.mark.parametrize("layout", ["voc", "yolo"])
+def test_a_folder_of_data_sets_with_annotations_is_not_one_of_classes(layout, request, tmp_path):
+    within = tmp_path / "devkit" / "VOC2012"
+    shutil.copytree(request.getfixturevalue(layout).folder, within)
+    with pytest.raises(SourceError, match=f"holds data sets with annotations .*for example {within}"):
+        open_source(tmp_path / "devkit")
+    assert len(open_source(within)) > 0
+
+
 def test_sizes_that_are_not_given_are_those_of_the_files(coco, voc):
     for image in coco.content["images"]:
         del image["width"], image["height"]

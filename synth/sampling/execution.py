@@ -68,7 +68,7 @@ def called(network: nn.Module) -> list[nn.Module]:
 
 
 def own_calls(network: nn.Module) -> nn.Module:
-    """A copy with the same weights, whose ``called`` modules can be compiled without those of the original."""
+    """A copy with the same weights whose ``called`` modules can be compiled without those of the original."""
     own = copy.copy(network)
     if called(network) != [network]:
         own._modules = {

@@ -29,7 +29,7 @@ from synth.models.program import (
 from synth.models.solvers import Time, Velocity, adams_bashforth, euler, heun, time_grid
 
 SOLVERS = ("multistep", "heun", "euler")
-"""Each makes one network call for a step, but heun two."""
+"""Each makes one network call for a step, but heun two; in the first step one fewer."""
 _SOLVER = "how the path is followed: multistep is second order in one network call a step, heun in two"
 _STEPS = (
     "along the path: more are slower and truer, and the first begins with no network call; the student makes "

@@ -99,7 +99,7 @@ FAMILIES: dict[str, Family] = {
             summary="class-conditional flow matching on a U-Net, and a student in a few calls",
             network="synth.models.flow:Flow",
             program="synth.models.flow:FlowProgram",
-            recipe="synth.training.flow:FlowRecipe",
+            recipe="synth.training.flow_recipe:FlowRecipe",
             module="synth.training.flow:FlowModule",
         ),
         Family(
@@ -107,7 +107,7 @@ FAMILIES: dict[str, Family] = {
             summary="class-conditional adversarial network with gradient penalties, sampled in one step",
             network="synth.models.gan:Generator",
             program="synth.models.gan:GANProgram",
-            recipe="synth.training.gan:GANRecipe",
+            recipe="synth.training.gan_recipe:GANRecipe",
             module="synth.training.gan:GANModule",
         ),
         Family(

@@ -130,7 +130,8 @@ def _recipe(real: ImageSet, *, quick: bool) -> Recipe:
     height, width = real.images.shape[2:]
     seen = int(min(max(_PIXELS_SEEN // (height * width), _LEAST_SEEN), _MOST_SEEN)) // (3 if quick else 1)
     values = {"images_seen": seen, "batch_size": min(_BATCH, max(2, len(real) // 2))}
-    return make_recipe(get_family("encoder").load("recipe"), values)
+    recipe: Recipe = make_recipe(get_family("encoder").load("recipe"), values)
+    return recipe
 
 
 def _digest(real: ImageSet, recipe: Recipe) -> str:

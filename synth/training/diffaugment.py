@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from synth.randomness import uniforms
 
-_DRAWS = 12
+DRAWS = 12
 _BRIGHTNESS = 0.5
 """Most by which an image in [-1, 1] becomes brighter or darker."""
 _CONTRAST = 0.5
@@ -35,7 +35,11 @@ def augment(images: Tensor, share: float, *, seed: int, position: Tensor, stream
     """
     if share <= 0.0:
         return images
-    draws = uniforms(seed, position, stream, _DRAWS)
+    return change(images, share, uniforms(seed, position, stream, DRAWS))
+
+
+def change(images: Tensor, share: float | Tensor, draws: Tensor) -> Tensor:
+    """The same for a share above 0, which may be a tensor [], by what was drawn, [N, DRAWS] in [0, 1)."""
     centred = 2.0 * draws - 1.0
     colour, shift, cut = (_column((draws[:, number] < share).to(images.dtype)) for number in range(3))
     images = _colour(images, colour, centred)

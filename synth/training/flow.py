@@ -8,12 +8,12 @@ al., arXiv 2209.03003). Times are logit-normal: the middle of the path is the ha
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor
 
 from synth.artifacts import Metric
@@ -22,9 +22,10 @@ from synth.models.flow import Flow, Unet
 from synth.models.program import NetworkConfig
 from synth.randomness import normals, stream_id, uniforms
 from synth.training.class_means import mean_images
+from synth.training.compiling import compile_in_place
+from synth.training.flow_recipe import FlowRecipe
 from synth.training.flow_student import Target, student_loss
 from synth.training.module import GeneratorModule, OtherWay
-from synth.training.recipe import Recipe
 
 _NOISE = stream_id("training/flow/noise")
 _TIME = stream_id("training/flow/time")
@@ -32,91 +33,6 @@ _CHOICES = stream_id("training/flow/choices")
 _CHUNK = 256
 _WATCHED = 1_000
 _RISE = 0.05
-
-
-class FlowRecipe(Recipe):
-    """Recipe of flow matching."""
-
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "tiny": {
-            "widths": [64, 128],
-            "blocks": 1,
-            "attention": False,
-            "batch_size": 64,
-            "learning_rate": 2e-3,
-        },
-        "small": {
-            "widths": [96, 192, 192],
-            "blocks": 2,
-            "attention": True,
-            "batch_size": 128,
-            "learning_rate": 1e-3,
-        },
-        "base": {
-            "widths": [128, 256, 384, 512],
-            "blocks": 2,
-            "attention": True,
-            "batch_size": 256,
-            "learning_rate": 5e-4,
-        },
-        "large": {
-            "widths": [192, 384, 576, 768],
-            "blocks": 3,
-            "attention": True,
-            "batch_size": 512,
-            "learning_rate": 2e-4,
-        },
-    }
-
-    enough_images: ClassVar[int] = 2_000
-    few_images_hint: ClassVar[str] = (
-        "Shorter training (--images-seen) leaves less room for that, and so does --set flip=true where left "
-        "and right mean nothing."
-    )
-
-    widths: list[int] = Field(
-        default_factory=list,
-        description="Channels at 1/patch, 1/(2 patch), ... of the size. Default: by preset.",
-    )
-    blocks: int = Field(1, ge=1, le=16, description="Residual blocks at each of these.")
-    patch: int = Field(2, ge=1, le=8, description="Side of the squares of pixels that are one place.")
-    attention: bool = Field(False, description="Self-attention at the coarsest resolution.")
-    label_dropout: float = Field(
-        0.1, ge=0, lt=1, description="Share of labels left out; guidance needs some, and 0 makes it useless."
-    )
-    time_mean: float = Field(0.0, description="Of the logit of times: below 0, more noise; above, less.")
-    time_deviation: float = Field(1.0, gt=0, description="Of the logit of times.")
-    flip: bool = Field(
-        False, description="Mirror half of the images; right where left and right mean nothing."
-    )
-    student_share: float = Field(
-        0.2,
-        ge=0,
-        le=1,
-        description="Last share of training, for the student; 0: none; 1: all, with --from.",
-    )
-    student_calls: int = Field(
-        2, ge=1, le=8, description="Network calls of the student's samples: more are slower and truer."
-    )
-    student_steps: int = Field(
-        4, ge=1, le=64, description="Steps of the velocity that a student's call replaces."
-    )
-    student_guidance: float = Field(
-        1.0, ge=0, le=10, description="Guidance of these steps: the student's images come guided at no cost."
-    )
-
-    @model_validator(mode="after")
-    def _check_widths(self) -> FlowRecipe:
-        if not 1 <= len(self.widths) <= 8 or min(self.widths) < 2 or max(self.widths) > 4096:
-            raise ValueError(f"widths must be 1 to 8 numbers of channels from 2 to 4096, not {self.widths}")
-        if any(width % 2 for width in self.widths):
-            raise ValueError(f"widths must be even, not {self.widths}")
-        if self.student_share == 1 and self.warm_start is None:
-            raise ValueError(
-                "student_share=1 trains the student alone, and it learns from a velocity that is there: name "
-                "a model with --from, or use a smaller share"
-            )
-        return self
 
 
 class FlowModule(GeneratorModule):
@@ -132,6 +48,9 @@ class FlowModule(GeneratorModule):
     def __init__(self, recipe: FlowRecipe, image: Any, classes: int) -> None:
         super().__init__(recipe, image, classes)
         self.register_buffer("student_since", torch.tensor(-1))
+        # Shares the average's weights, but not how it is called.
+        velocity = copy.copy(cast(Flow, self.average).velocity)
+        self._target = Target(velocity, recipe.student_steps, recipe.student_guidance)
 
     def network_config(self) -> NetworkConfig:
         fields = {"widths", "blocks", "patch", "attention"}
@@ -139,6 +58,13 @@ class FlowModule(GeneratorModule):
             **self.recipe.model_dump(mode="json", include=fields),
             "student_calls": self.recipe.student_calls if self.recipe.student_share > 0 else 0,
         }
+
+    def compile_networks(self) -> None:
+        network = cast(Flow, self.network)
+        compile_in_place(network.velocity)
+        if network.student is not None:
+            compile_in_place(network.student)
+            compile_in_place(self._target.average, captured=False)
 
     def begin_from(self, earlier: Mapping[str, Tensor], config: NetworkConfig) -> None:
         """Where the student alone is trained, go on with the earlier one, or start it from the velocity.
@@ -168,10 +94,9 @@ class FlowModule(GeneratorModule):
         if not self._student_is_next(position):
             return self._velocity_loss(images, labels, position, noise)
         labels = self._drop(labels, position)
-        network, average = cast(Flow, self.network), cast(Flow, self.average)
+        network = cast(Flow, self.network)
         assert network.student is not None
-        target = Target(average.velocity, self.recipe.student_steps, self.recipe.student_guidance)
-        loss = student_loss(network.student, network.student_times, target, images, noise, labels)
+        loss = student_loss(network.student, network.student_times, self._target, images, noise, labels)
         return loss, {"student": loss}
 
     def _velocity_loss(

@@ -11,10 +11,9 @@ the discriminator wins clearly, takes that pass.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, cast
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,12 +21,13 @@ from synth.artifacts import Metric
 from synth.data import ImageSet
 from synth.models.gan import Discriminator
 from synth.models.program import ImageShape, NetworkConfig
-from synth.randomness import normals, stream_id
-from synth.training.diffaugment import augment
+from synth.randomness import normals, stream_id, uniforms
+from synth.training.compiling import compiled
+from synth.training.diffaugment import DRAWS, change
 from synth.training.diversity import Diversity
+from synth.training.gan_recipe import GANRecipe
 from synth.training.gan_watch import HEALTHY, Decided, Watch, diversity_of
 from synth.training.module import GeneratorModule
-from synth.training.recipe import Recipe
 
 _LATENT = stream_id("training/gan/latent")
 _REAL, _FAKE = stream_id("training/gan/augment/real"), stream_id("training/gan/augment/fake")
@@ -36,116 +36,6 @@ _VALUES = 28 * 28
 _LARGEST_LEAD = 60.0
 """Of a real image's score over a fake's, in the generator's weight exp(lead). What that undoes, a gradient of
 exp(-lead), float32 and bfloat16 can still hold, with room for what the network makes of it."""
-
-
-class GANRecipe(Recipe):
-    """Recipe of a generative adversarial network."""
-
-    enough_images: ClassVar[int] = 2_000
-    few_images_hint: ClassVar[str] = (
-        "Augmentation follows the overfitting by itself (augment=adaptive); start with more of it by --set "
-        "augment_share=0.3, and stop early by --images-seen."
-    )
-
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "tiny": {
-            "widths": [64, 128],
-            "blocks": 1,
-            "expansion": 1,
-            "group_width": 128,
-            "patch": 2,
-            "batch_size": 64,
-            "learning_rate": 1.5e-3,
-            "gamma": 5.0,
-            "gamma_end": 2.0,
-        },
-        "small": {
-            "widths": [96, 192, 384],
-            "blocks": 1,
-            "expansion": 2,
-            "group_width": 32,
-            "patch": 2,
-            "batch_size": 128,
-            "learning_rate": 1e-3,
-            "gamma": 5.0,
-            "gamma_end": 1.0,
-        },
-        "base": {
-            "widths": [128, 256, 384, 512, 512],
-            "blocks": 2,
-            "expansion": 2,
-            "group_width": 32,
-            "patch": 2,
-            "batch_size": 256,
-            "learning_rate": 3e-4,
-            "gamma": 1.0,
-            "gamma_end": 0.1,
-        },
-        "large": {
-            "widths": [128, 256, 512, 768, 768],
-            "blocks": 2,
-            "expansion": 2,
-            "group_width": 16,
-            "patch": 1,
-            "batch_size": 256,
-            "learning_rate": 2e-4,
-            "gamma": 1.0,
-            "gamma_end": 0.1,
-        },
-    }
-
-    widths: list[int] = Field(
-        default_factory=list,
-        description="Channels at 1/patch, 1/(2 patch), ... of the size. Default: by preset.",
-    )
-    blocks: int = Field(1, ge=1, le=16, description="Residual blocks at each of these.")
-    expansion: int = Field(2, ge=1, le=8, description="Channels within a block, as a multiple of its own.")
-    group_width: int = Field(32, ge=1, le=4096, description="Channels that a 3x3 convolution mixes.")
-    patch: Literal[1, 2, 4] = Field(2, description="Side of the square of pixels made and judged as one.")
-    latent: int = Field(64, ge=1, le=1024, description="Dimensions of the latent space.")
-    batch_size: int = Field(64, ge=1, description="Images per step.")
-    learning_rate: float = Field(1.5e-3, gt=0, description="Peak; warmed up, then decayed by a cosine.")
-    weight_decay: float = Field(0.0, ge=0, description="Of AdamW.")
-    gamma: float = Field(
-        5.0,
-        ge=0,
-        description="Weight of the gradient penalties at first, for 784 values an image; it grows with them.",
-    )
-    gamma_end: float = Field(2.0, ge=0, description="The same from half of the training on.")
-    penalty_share: float = Field(
-        0.25, gt=0, le=1, description="Share of each batch whose gradients are penalised."
-    )
-    augment: Literal["adaptive", "fixed", "off"] = Field(
-        "adaptive",
-        description="Augmentation of real and generated images: as the discriminator overfits, or always.",
-    )
-    augment_share: float = Field(
-        0.0, ge=0, le=1, description="Images that each change is made to: at first, or with fixed always."
-    )
-    augment_target: float = Field(
-        0.3, ge=0, le=1, description="Overfitting that is kept to: 0 is none, 1 all known by heart."
-    )
-    augment_most: float = Field(0.8, ge=0, le=1, description="Most images that adaptive may change.")
-    watch_images: int = Field(10_000, ge=1, description="How often diversity and overfitting are looked at.")
-    collapse: float = Field(
-        0.2, ge=0, lt=HEALTHY, description="Diversity, of that of real images, below which it goes back."
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> GANRecipe:
-        if not 1 <= len(self.widths) <= 8 or min(self.widths) < 2 or max(self.widths) > 4096:
-            raise ValueError(f"widths must be 1 to 8 numbers of channels from 2 to 4096, not {self.widths}")
-        for width in self.widths:
-            hidden = width * self.expansion
-            if hidden % min(self.group_width, hidden):
-                raise ValueError(
-                    f"group_width {self.group_width} must divide each width x expansion ({hidden})"
-                )
-        if self.augment_share > self.augment_most:
-            raise ValueError("augment_share must not be above augment_most")
-        if (self.gamma == 0) != (self.gamma_end == 0):
-            raise ValueError("gamma and gamma_end must both be 0, or neither")
-        return self
 
 
 class GANModule(GeneratorModule):
@@ -161,10 +51,19 @@ class GANModule(GeneratorModule):
             network.to(memory_format=torch.channels_last)
         self.decided = Decided(recipe.augment_share)
         self._watch = Watch(recipe)
+        # Not the networks, which are looked at by other ways and in other numbers too.
+        self._generate = self.network.forward
+        self._change = change
+        self._judge, self._judge_with_gradient = self.discriminator.forward, self.discriminator.with_gradient
 
     def network_config(self) -> NetworkConfig:
         fields = {"widths", "blocks", "expansion", "group_width", "patch", "latent"}
         return self.recipe.model_dump(mode="json", include=fields)
+
+    def compile_networks(self) -> None:
+        self._generate, self._judge = compiled(self._generate), compiled(self._judge)
+        self._judge_with_gradient = compiled(self._judge_with_gradient)
+        self._change = compiled(self._change, captured=False)
 
     def learnt(self) -> list[nn.Parameter]:
         return [*super().learnt(), *self.discriminator.parameters()]
@@ -197,7 +96,7 @@ class GANModule(GeneratorModule):
         times -exp(D(real) - D(fake)) is the other. Each real image is paired with a fake of its class.
         """
         self._watch.look(self, int(position[0]))
-        fakes = cast(Tensor, self.network(self._latents(position), labels))
+        fakes = cast(Tensor, self._generate(self._latents(position), labels))
         together, weight = self.recipe.precision != "16", cast(list[Tensor], [])
         if together and fakes.requires_grad:
             fakes.register_hook(lambda gradient: gradient * weight[0])  # type: ignore[no-untyped-call]
@@ -226,14 +125,15 @@ class GANModule(GeneratorModule):
     ) -> Tensor:
         """E[softplus(D(real) - D(fake))], of which the discriminator learns nothing."""
         fixed = {name: weight.detach() for name, weight in self.discriminator.named_parameters()}
-        shown = augment(fakes, self._augmented, seed=self.recipe.seed, position=position, stream=_FAKE)
+        shown = self._shown(fakes, position, _FAKE)
         scores: Tensor = torch.func.functional_call(self.discriminator, fixed, (shown, labels))
         return F.softplus(real - scores).mean()
 
-    @property
-    def _augmented(self) -> float:
-        """The share of images that augmentation changes."""
-        return float(self.decided.share) if self.recipe.augment != "off" else 0.0
+    def _shown(self, images: Tensor, position: Tensor, stream: int) -> Tensor:
+        """What the discriminator sees of them."""
+        if self.recipe.augment == "off" or not self.decided.share > 0:
+            return images
+        return self._change(images, self.decided.share, uniforms(self.recipe.seed, position, stream, DRAWS))
 
     def _gamma(self) -> float:
         """Falls geometrically until half of the training is done."""
@@ -248,18 +148,16 @@ class GANModule(GeneratorModule):
         A penalty is the mean squared norm of the gradients by the first images of the batch, which
         stand for all.
         """
-        share, seed = self._augmented, self.recipe.seed
-        real = augment(images, share, seed=seed, position=position, stream=_REAL)
-        fake = augment(fakes, share, seed=seed, position=position, stream=_FAKE)
+        real, fake = self._shown(images, position, _REAL), self._shown(fakes, position, _FAKE)
         first = max(1, round(self.recipe.penalty_share * len(images)))
-        scores, gradients = self.discriminator.with_gradient(
+        scores, gradients = self._judge_with_gradient(
             torch.cat([real[:first], fake[:first]]), _twice(labels, slice(first))
         )
         penalties = gradients.square().sum(dim=(1, 2, 3)).reshape(2, first).mean(dim=1)
         pairs = [scores.reshape(2, first)]
         if first < len(images):
             rest = torch.cat([real[first:], fake[first:]])
-            scores = self.discriminator(rest, _twice(labels, slice(first, None)))
+            scores = self._judge(rest, _twice(labels, slice(first, None)))
             pairs.append(scores.reshape(2, len(images) - first))
         both = torch.cat(pairs, dim=1)
         return both[0], both[1], penalties

@@ -15,7 +15,8 @@ from synth.training.diversity import Diversity
 from synth.training.overfitting import adapted, overfitting
 
 if TYPE_CHECKING:  # modules own a watch
-    from synth.training.gan import GANModule, GANRecipe
+    from synth.training.gan import GANModule
+    from synth.training.gan_recipe import GANRecipe
 
 HEALTHY = 0.5
 """Diversity from which on a state is worth going back to."""

@@ -20,9 +20,11 @@ def memory_exceeded(
     """
     size, image = batches.batch_size, module.image
     module.to(device)
+    torch.compiler.reset()  # and with it what graphs hold of the memory
     fitting = size // devices // 2
-    while fitting and not _fits(module, _first(batches, fitting), device):
-        fitting //= 2
+    with torch.compiler.set_stance("force_eager"):
+        while fitting and not _fits(module, _first(batches, fitting), device):
+            fitting //= 2
     if fitting:
         remedy = f"A batch of {fitting * devices} fits: start again with --batch-size {fitting * devices}."
     else:

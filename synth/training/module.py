@@ -96,6 +96,9 @@ class FamilyModule(lightning.LightningModule):
         """What the user should know of these figures before the model is used."""
         return []
 
+    def compile_networks(self) -> None:
+        """Have what the steps call compiled when it is called; asked only of ``CompiledRecipe``."""
+
     def learnt(self) -> list[nn.Parameter]:
         """The weights that the optimisers move: those of the network, and of others that help to train it."""
         return [weight for weight in self.network.parameters() if weight.requires_grad]

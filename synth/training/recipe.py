@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -17,10 +17,11 @@ from synth.families import get_family
 from synth.randomness import MAX_SEED
 from synth.text import closest
 
-ADJUSTABLE = frozenset({"minutes", "images_seen", "learning_rate", "precision"})
+ADJUSTABLE = frozenset({"minutes", "images_seen", "learning_rate", "precision", "compile"})
 """Settings that may differ when a run is resumed: they change how it goes on, not what it is."""
 
 ENVIRONMENT_PREFIX = "SYNTH_RECIPE_"
+_R = TypeVar("_R", bound="Recipe")
 
 
 class Recipe(BaseModel):
@@ -187,7 +188,7 @@ def resolve_recipe(
     return make_recipe(recipe_type, values)
 
 
-def make_recipe(recipe_type: type[Recipe], values: Mapping[str, Any]) -> Recipe:
+def make_recipe(recipe_type: type[_R], values: Mapping[str, Any]) -> _R:
     """A recipe from plain values; ConfigError with one line for each fault."""
     try:
         return recipe_type.model_validate(dict(values))

@@ -9,10 +9,12 @@ from typing import Any
 
 import lightning
 import torch
+from torch._dynamo.exc import TorchDynamoException
 from torch.utils.data import DataLoader
 
 from synth.sampling.core import is_out_of_memory
 from synth.training.batches import KeyedBatches
+from synth.training.compiling import is_compiled, not_compiled
 from synth.training.memory import memory_exceeded
 from synth.training.module import FamilyModule
 from synth.training.pace import Pace
@@ -32,12 +34,15 @@ def run_trainer(
 ) -> None:
     """Take steps until ``pace`` says that it is enough.
 
-    Raises MemoryExceededError where a step does not fit into the device's memory.
+    Raises MemoryExceededError where a step does not fit into the device's memory, and TrainingError where it
+    cannot be compiled.
     """
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     if device.type == "cuda":  # what its convolutions are fastest in; for CPUs each family knows best
         module.to(memory_format=torch.channels_last)
+    if is_compiled(recipe, device, team.size):
+        module.compile_networks()
     with warnings.catch_warnings():
         # Lightning advises worker processes; the images lie decoded in memory.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -46,6 +51,9 @@ def run_trainer(
         warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
         # Lightning's own use of torch's internals; nothing a user of synth could change.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        # The compiler's own: of how it looks at tensors, and of a cache in diffusers that holds no state.
+        warnings.filterwarnings("ignore", message=".*grad attribute of a Tensor that is not a leaf.*")
+        warnings.filterwarnings("ignore", message=".*lru_cache.*-wrapped function.*")
         trainer = lightning.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
             devices=team.devices(device),
@@ -64,6 +72,8 @@ def run_trainer(
             trainer.fit(module, DataLoader(batches, batch_size=None, generator=torch.Generator()))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
+                if isinstance(error, TorchDynamoException):
+                    raise not_compiled(error) from error
                 raise
             starved = True
     if starved:  # only now is the error gone that holds the tensors of the step

@@ -1,13 +1,13 @@
 """What generators are worth, part by part: every figure that the project promises of them, as a script.
 
     python benchmarks/quality.py tstr --families vae,gan,flow   train on synthetic, test on real
-    python benchmarks/quality.py few --families vae             20 real images a class, with and without
+    python benchmarks/quality.py few                            20 real images a class, with and without
     python benchmarks/quality.py sampling                       images/s of flow over a plain loop
     python benchmarks/quality.py rivals --rival pythae          others at their defaults, for the same time
     python benchmarks/quality.py table                          "obtained vs target" into docs/results.md
     python benchmarks/quality.py --quick                        every part, tiny; nothing is kept
 
-On two cores: tstr 45 minutes a family, sampling 75, rivals 75 each, few 30. ``--quick`` leaves out rivals,
+On two cores: tstr 45 minutes a family, sampling 75, rivals 75 each, few 25. ``--quick`` leaves out rivals,
 which are to be downloaded.
 
 Parts run alone, write benchmarks/results/quality-*.json after every seed, and go on where they were when they

@@ -32,9 +32,18 @@ def synth(out: Path, *arguments: str) -> float:
 
 
 def train(
-    out: Path, family: str, data: str, minutes: float, seed: int, device: str, settings: Sequence[str] = ()
+    out: Path,
+    family: str,
+    data: str,
+    minutes: float | None,
+    seed: int,
+    device: str,
+    settings: Sequence[str] = (),
 ) -> Artifact:
-    """A generator, trained by ``synth train``; one that this commit has left in ``out`` is taken as it is."""
+    """A generator, trained by ``synth train``; one that this commit has left in ``out`` is taken as it is.
+
+    Without ``minutes`` the settings say how long.
+    """
     name = model_name(family, Path(data).stem, minutes, seed, settings)
     store = Store(out / "home" / "store")
     if not name.endswith("-changed"):
@@ -44,18 +53,19 @@ def train(
             return found
         except NotFoundError:
             pass
-    words = ["train", family, "--data", data, "--name", name, "--minutes", f"{minutes:g}"]
-    words += ["--seed", str(seed), "--device", device]
+    words = ["train", family, "--data", data, "--name", name, "--seed", str(seed), "--device", device]
+    words += [] if minutes is None else ["--minutes", f"{minutes:g}"]
     synth(out, *words, *(word for one in settings for word in ("--set", one)))
     return store.open(name)
 
 
-def model_name(family: str, data: str, minutes: float, seed: int, settings: Sequence[str]) -> str:
+def model_name(family: str, data: str, minutes: float | None, seed: int, settings: Sequence[str]) -> str:
     """A name in the store that says what the model is and which commit trained it."""
     commit = record.commit() or "changed"
     commit = "changed" if commit.endswith("changes") else commit[:10]
     special = f"{zlib.crc32(' '.join(settings).encode()):08x}-" if settings else ""
-    return f"{family}-{data}-{round(minutes * 60)}s-{seed}-{special}{commit}"
+    length = "" if minutes is None else f"{round(minutes * 60)}s-"
+    return f"{family}-{data}-{length}{seed}-{special}{commit}"
 
 
 def generate(

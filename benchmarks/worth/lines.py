@@ -153,6 +153,7 @@ LINES: tuple[Line, ...] = (
     ),
     sampling_line("quality-sampling-fashion-mnist-flow"),
     *(rival_line(rival, family) for rival in RIVALS for family in CPU_TARGETS),
+    few_line("flow", "quality-few-fashion-mnist-flow"),
     few_line("vae", "quality-few-fashion-mnist-vae"),
     *(copies_line(family, f"quality-tstr-fashion-mnist-{family}", _TSTR) for family in CPU_TARGETS),
     *(training_line(family, f"training-{family}", "two cores") for family in CPU_TARGETS),

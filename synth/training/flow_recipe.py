@@ -46,8 +46,8 @@ class FlowRecipe(CompiledRecipe):
 
     enough_images: ClassVar[int] = 2_000
     few_images_hint: ClassVar[str] = (
-        "Shorter training (--images-seen) leaves less room for that, and so does --set flip=true where left "
-        "and right mean nothing."
+        "Shorter training leaves less room for that: of 200 images a classifier gained most when each was "
+        "seen 150 times (--images-seen 30000). So does --set flip=true where left and right mean nothing."
     )
 
     widths: list[int] = Field(

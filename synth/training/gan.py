@@ -25,8 +25,8 @@ from synth.randomness import normals, stream_id, uniforms
 from synth.training.compiling import compiled
 from synth.training.diffaugment import DRAWS, change
 from synth.training.diversity import Diversity
-from synth.training.gan_recipe import GANRecipe
-from synth.training.gan_watch import HEALTHY, Decided, Watch, diversity_of
+from synth.training.gan_recipe import HEALTHY, GANRecipe
+from synth.training.gan_watch import Decided, Watch, diversity_of
 from synth.training.module import GeneratorModule
 
 _LATENT = stream_id("training/gan/latent")

@@ -8,7 +8,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from synth.training.compiling import CompiledRecipe
-from synth.training.gan_watch import HEALTHY
+
+HEALTHY = 0.5
+"""Diversity of samples, of that of real images, from which on a state is worth going back to."""
 
 
 class GANRecipe(CompiledRecipe):

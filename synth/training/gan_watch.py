@@ -12,14 +12,12 @@ from synth.data import ImageSet
 from synth.errors import CollapseError
 from synth.randomness import normals, stream_id
 from synth.training.diversity import Diversity
+from synth.training.gan_recipe import HEALTHY, GANRecipe
 from synth.training.overfitting import adapted, overfitting
 
 if TYPE_CHECKING:  # modules own a watch
     from synth.training.gan import GANModule
-    from synth.training.gan_recipe import GANRecipe
 
-HEALTHY = 0.5
-"""Diversity from which on a state is worth going back to."""
 _STREAM = stream_id("training/gan/watched")
 _JUDGED = 256
 """Images of a kind by whose scores overfitting is found."""

@@ -29,7 +29,8 @@ _CLASSIFIER_WIDTH = 16
 _CLASSIFIER_PIXELS = 20_000 * 28 * 28
 """Seen in training: some five seconds on two CPU cores."""
 _SHARE_OF_IMAGES, _MINUTES = 0.04, 3.0
-"""A run of fewer images, or of fewer minutes, trains it on fewer images."""
+"""A run of fewer images, or of fewer minutes, trains it on fewer images, and draws fewer samples."""
+_FEWEST_SAMPLES = 100
 _CHUNK = 200
 _SMALLEST_SIDE = 4
 
@@ -76,7 +77,7 @@ class Yardstick:
     def __init__(self, parts: Parts, recipe: Recipe, device: torch.device) -> None:
         name, self._features = _features(parts.training, recipe, device)
         chosen = parts.validation.sample(_MOST_REAL)
-        self._count = min(len(chosen), MOST_IMAGES)
+        self._count = min(len(chosen), _samples_of(recipe))
         self.how = (
             f"{self._count} samples and {len(chosen)} {parts.measured_on}, in the features of {name}; "
             "unbiased, all pairs"
@@ -115,6 +116,14 @@ class Yardstick:
                 labels = self._labels.to(module.device)[index]
             made.append(samples(module, index, labels, parameters))
         return kernel_distance(self._real, self._features(torch.cat(made)))
+
+
+def _samples_of(recipe: Recipe) -> int:
+    """How many are drawn at a look: in a run of a minute, those of a long one would take most of the time."""
+    count = MOST_IMAGES * min(1.0, (recipe.minutes or _MINUTES) / _MINUTES)
+    if recipe.images_seen is not None:
+        count = min(count, _SHARE_OF_IMAGES * recipe.images_seen)
+    return max(_FEWEST_SAMPLES, round(count))
 
 
 def identity_of(*tensors: Tensor) -> str:

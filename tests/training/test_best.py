@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from synth.artifacts import Store
-from synth.data import load_images, open_source
+from synth.data import ImageSet, load_images, open_source
 from synth.evaluation.figures import Estimate, NotMeasured
 from synth.models.program import ImageShape
 from synth.training.best import Best
 from synth.training.flow import FlowModule
-from synth.training.parts import split
+from synth.training.parts import Parts, split
 from synth.training.runs import new_run
 from synth.training.vae import VAEModule
 from synth.training.yardstick import Measured, Yardstick
@@ -144,6 +144,25 @@ def test_the_yardstick_tells_real_images_from_noise(tiny, tmp_path, monkeypatch,
     noise = figure(torch.randint(0, 256, parts.validation.images.shape, dtype=torch.uint8))
     assert real.value < noise.low
     assert real.high < noise.low
+
+
+@pytest.mark.parametrize(
+    ("length", "count"),
+    [
+        ({"minutes": 3.0}, 300),
+        ({"minutes": 0.6}, 200),
+        ({"images_seen": 25_000}, 300),
+        ({"images_seen": 5_000}, 200),
+        ({"images_seen": 64}, 100),
+    ],
+)
+def test_short_runs_draw_fewer_samples_to_be_measured(tiny, length, count):
+    pixels = torch.randint(0, 256, (600, 1, 8, 8), dtype=torch.uint8)
+    real = ImageSet(pixels, None, tuple(map(str, range(600))), None, (), "made")
+    parts = Parts(real.subset(range(300)), real.subset(range(300, 600)), "validation images")
+    recipe = tiny.recipe().model_copy(update={"minutes": None, "images_seen": None, **length})
+    how = Yardstick(parts, recipe, torch.device("cpu")).how
+    assert how.startswith(f"{count} samples and 300 validation images")
 
 
 @pytest.mark.parametrize("since", [-1, 64])

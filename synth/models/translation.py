@@ -92,11 +92,15 @@ class ResidualGenerator(nn.Module):
         downs: how often that is.
         blocks: residual blocks at the smallest size.
         grey: whether what it makes is grey.
+        residual: whether it makes the difference from the image instead of the image. Then it begins with
+            leaving images as they are, and may leave [-1, 1].
     """
 
-    def __init__(self, channels: int, *, width: int, downs: int, blocks: int, grey: bool) -> None:
+    def __init__(
+        self, channels: int, *, width: int, downs: int, blocks: int, grey: bool, residual: bool = False
+    ) -> None:
         super().__init__()
-        self.channels, self.multiple = channels, 1 << downs
+        self.channels, self.multiple, self.residual = channels, 1 << downs, residual
         widths = [width, *(width * 2**step for step in range(2, downs + 2))]
         self.enter = nn.Conv2d(channels, width, 2 * _EDGE + 1)
         self.downs = nn.ModuleList(Down(*pair) for pair in pairwise(widths))
@@ -105,6 +109,8 @@ class ResidualGenerator(nn.Module):
         self.ups = nn.ModuleList(Up(*pair) for pair in pairwise(deep_first))
         self.leave = nn.Conv2d(width, 1 if grey else channels, 2 * _EDGE + 1)
         initialise(self)
+        if residual:
+            nn.init.zeros_(self.leave.weight)
 
     @property
     def context(self) -> int:
@@ -133,8 +139,11 @@ class ResidualGenerator(nn.Module):
         x = maps[-1]
         for up in self.ups:
             x = up(x)
-        x = torch.tanh(self.leave(_extended(x, _EDGE))).float()
-        x = x[:, :, :height, :width]
+        x = self.leave(_extended(x, _EDGE)).float()[:, :, :height, :width]
+        if self.residual:
+            x = x + (images if x.shape[1] == images.shape[1] else images.mean(dim=1, keepdim=True))
+        else:
+            x = torch.tanh(x)
         return x.expand(-1, self.channels, -1, -1), maps
 
     def encode(self, images: Tensor, until: int | None = None) -> list[Tensor]:
@@ -215,7 +224,14 @@ def generator_of(config: NetworkConfig, image: ImageShape, *, grey: bool) -> Res
             f"translators that halve sides {plural(downs, 'time')} need at least {least} pixels, not {side}. "
             f"Use {fewer}--size {least} or larger"
         )
-    return ResidualGenerator(image.channels, width=width, downs=downs, blocks=blocks, grey=grey)
+    return ResidualGenerator(
+        image.channels,
+        width=width,
+        downs=downs,
+        blocks=blocks,
+        grey=grey,
+        residual=bool(config.get("residual", False)),
+    )
 
 
 def least_side(downs: int) -> int:
@@ -250,8 +266,9 @@ def zoom_of(config: NetworkConfig) -> tuple[float, float]:
 
 
 def blend(images: Tensor, translated: Tensor, strength: float | Tensor) -> Tensor:
-    """``images`` at 0, ``translated`` at 1; float32 [N, C, H, W]."""
-    return torch.lerp(images.float(), translated.float(), torch.as_tensor(strength, dtype=torch.float32))
+    """``images`` at 0, ``translated`` at 1, no further than -1 to 1; float32 [N, C, H, W]."""
+    made = translated.float().clamp(-1.0, 1.0)
+    return torch.lerp(images.float(), made, torch.as_tensor(strength, dtype=torch.float32))
 
 
 def downs_for(image: ImageShape) -> int:

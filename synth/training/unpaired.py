@@ -39,6 +39,11 @@ class UnpairedRecipe(TranslatorRecipe):
         description="Halvings of the sides. Default: 1 below 48 pixels, 2 below 256, 3.",
     )
     blocks: int = Field(3, ge=0, le=32, description="Its residual blocks, at the smallest size.")
+    residual: bool = Field(
+        False,
+        description="Learn the difference from the image instead of the image: for domains of one layout, "
+        "and for short trainings, which then begin with images as they are.",
+    )
     judge_width: int = Field(32, ge=4, le=512, description="Channels of a judge after its first halving.")
     judge_layers: int = Field(
         3,
@@ -73,6 +78,7 @@ class UnpairedModule(TranslatorModule):
         framed = {"zoom": list(self.recipe.zoom)} if self.recipe.framing and self.recipe.zoom else {}
         return {
             **framed,
+            **({"residual": True} if self.recipe.residual else {}),
             "width": self.recipe.width,
             "downs": downs_for(self.image) if downs is None else downs,
             "blocks": self.recipe.blocks,

@@ -84,6 +84,30 @@ def test_a_grey_domain_in_colour_is_made_of_equal_channels():
     assert torch.equal(made[:, :1].expand(-1, 3, -1, -1), made)
 
 
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_residual_generator_begins_with_leaving_images_as_they_are(grey):
+    given = noise(2, 3, 13, 18)
+    if grey:
+        given = given[:, :1].expand(-1, 3, -1, -1)
+    made = ResidualGenerator(3, width=4, downs=1, blocks=1, grey=grey, residual=True)(given)
+    assert torch.allclose(made, given, atol=1e-6)
+
+
+def test_what_a_residual_translator_makes_beyond_white_is_white(tiny):
+    recipe = tiny.recipe("cyclegan", residual=True)
+    module = CycleGANModule(recipe, ImageShape(1, 12, 12), 0)
+    assert module.network.a_to_b.residual
+    assert module.network.b_to_a.residual
+    torch.nn.init.constant_(module.network.a_to_b.leave.bias, 3.0)
+    program = CycleGANProgram(module.network)
+    state = program.begin_from(torch.zeros(1, 1, 12, 12), {}, None, {})
+    for strength, value in ((1.0, 1.0), (0.5, 0.5)):
+        parameters = {"strength": strength, "direction": "a_to_b"}
+        assert torch.allclose(
+            program.image(program.step(0, state, None, parameters)), torch.tensor(value), atol=1e-3
+        )
+
+
 def test_a_blur_leaves_no_frequency_that_half_the_pixels_could_not_show():
     finest = torch.tensor([1.0, -1.0]).repeat(8).expand(1, 1, 16, 16)
     assert blur(finest)[..., 1:-1].abs().max() < 1e-6

@@ -169,7 +169,8 @@ class Pipeline:
         return self._without_hidden(made)
 
     def _again(self, samples: Samples, entries: Mapping[str, Entries]) -> Samples:
-        return self.apply(checked(samples), plan_of(self.specification, entries, _meta(samples)))
+        plan = plan_of(self.specification, entries, _meta(samples), len(samples))
+        return self.apply(checked(samples), plan)
 
     def _mixing(self, made: Samples, epoch: int, partners: Partners) -> list[Mix]:
         steps = self.specification.batch

@@ -44,11 +44,11 @@ def plain_row(parameters: Parameters, at: int) -> dict[str, Any]:
     }
 
 
-def plan_of(specification: Specification, by_id: Mapping[str, Entries], meta: Meta) -> Plan:
-    """The plan that these records were made of.
+def plan_of(specification: Specification, by_id: Mapping[str, Entries], meta: Meta, count: int) -> Plan:
+    """The plan that these records of ``count`` samples were made of.
 
-    Raises UsageError for records of another pipeline, and for parameters that are missing, of another type,
-    or out of range.
+    Raises UsageError for records of another pipeline, or without what is done to every sample, and for
+    parameters that are missing, of another type, or out of range.
     """
     unknown = sorted(by_id.keys() - {step.id for step in specification.operations()})
     if unknown:
@@ -56,6 +56,12 @@ def plan_of(specification: Specification, by_id: Mapping[str, Entries], meta: Me
     plan: Plan = []
     for operation in specification.operations():
         entries = by_id.get(operation.id, {})
+        if operation.id in specification.always and len(entries) < count:
+            lacking = next(row for row in range(count) if row not in entries)
+            raise UsageError(
+                f"The record of sample {lacking} lacks {operation.id!r}, which this pipeline does to every "
+                "sample: it is of another pipeline, or not whole."
+            )
         if entries:
             region = specification.regions.get(operation.id)
             inside = None if region is None else Inside(region, _within(operation.id, entries))

@@ -70,6 +70,11 @@ class Specification:
         return hashlib.sha256(text.encode()).hexdigest()
 
     @cached_property
+    def always(self) -> frozenset[str]:
+        """The ids of the operations of ``sample`` that are applied to every sample."""
+        return frozenset(_always(self.sample))
+
+    @cached_property
     def unfit(self) -> dict[Target, str]:
         """By what samples may have and an operation would leave wrong, the id of the first such operation."""
         steps = [step for step in (*self.operations(), *self.batch) if step.probability > 0]
@@ -133,6 +138,16 @@ def walk(steps: tuple[Step, ...]) -> Iterator[Step]:
         yield step
         if isinstance(step, Group):
             yield from walk(step.steps)
+
+
+def _always(steps: tuple[Step, ...]) -> Iterator[str]:
+    for step in steps:
+        if step.probability < 1:
+            continue
+        if isinstance(step, SampleOperation):
+            yield step.id
+        elif step.kind == "sequence":
+            yield from _always(step.steps)
 
 
 def _plain(step: Operation | Group) -> dict[str, Any]:

@@ -121,7 +121,8 @@ def test_a_record_survives_json_and_is_of_one_pipeline():
         (None, [[], None, []], "record of sample 1 is no list"),
         (None, [[], [{"id": ["crop"]}], []], "record of sample 1 is no list"),
         (None, [[{"id": "crop"}] * 2, [], []], "'crop' twice"),
-        (None, [[{"id": "crop"}], [], []], "not None"),
+        ("crop", None, "not None"),
+        (None, [[{"id": "crop"}], [], []], "sample 0 lacks 'elastic'"),
     ],
 )
 def test_a_record_that_no_plan_makes_is_refused(name, change, message):
@@ -130,9 +131,19 @@ def test_a_record_that_no_plan_makes_is_refused(name, change, message):
     record = pipeline.record(samples(3)) if name else change
     for entry in record[2] if name else []:
         if entry["id"] == name:
-            entry["parameters"].update(change)
+            entry["parameters"] = None if change is None else {**entry["parameters"], **change}
     with pytest.raises(UsageError, match=message):
         pipeline.replay(samples(3), record)
+
+
+def test_a_record_lacks_only_what_is_not_done_to_every_sample():
+    steps = [{"sequence": ["invert", {"operation": "blur", "probability": 0.5}]}, {"one_of": ["grey", "hue"]}]
+    pipeline = Pipeline.read({"sample": steps})
+    record = pipeline.record(samples(40))
+    assert torch.equal(pipeline.replay(samples(40), record).images, pipeline.run(samples(40)).images)
+    record[7] = [entry for entry in record[7] if entry["id"] != "invert"]
+    with pytest.raises(UsageError, match="sample 7 lacks 'invert'"):
+        pipeline.replay(samples(40), record)
 
 
 def test_a_specification_is_read_again_from_its_plain_form_with_the_same_digest(tmp_path):

@@ -4,6 +4,7 @@
     python benchmarks/domain_shift.py emoji                        Noto to Twemoji against the true twins
     python benchmarks/domain_shift.py general                      style augmentation against classical alone
     python benchmarks/domain_shift.py steps                        a training step over the original code's
+    python benchmarks/domain_shift.py photographs --device cuda    photographs as paintings, with a picture
     python benchmarks/domain_shift.py table                        "obtained vs target" into docs/results.md
     python benchmarks/domain_shift.py --quick                      every part, tiny; nothing is kept
 
@@ -20,11 +21,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from shift import digits, emoji, general, steps, table
+from shift import digits, emoji, general, photographs, steps, table
 from shift.data import SHARED
 from worth import parts
 
-PARTS = {"digits": digits, "emoji": emoji, "general": general, "steps": steps, "table": table}
+PARTS = {
+    "digits": digits,
+    "emoji": emoji,
+    "general": general,
+    "steps": steps,
+    "photographs": photographs,
+    "table": table,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -35,7 +35,7 @@ def accuracy_line(task: str, what: str, needs: dict[str, float], best: float | N
     target += "" if best is None else f", best >= {best:g}"
 
     def read(results: Results) -> Obtained | None:
-        variants = [name for name in results if name.startswith(digits.result_name(task))]
+        variants = sorted(name for name in results if name.startswith(digits.result_name(task)))
         if not variants:
             return None
         texts, found = [], []

@@ -8,7 +8,7 @@
     python benchmarks/domain_shift.py table                        "obtained vs target" into docs/results.md
     python benchmarks/domain_shift.py --quick                      every part, tiny; nothing is kept
 
-On two cores and per seed: digits 40 minutes a task, emoji 24, general 15; steps 5 in all. Real data are
+On two cores and per seed: digits 40 minutes a task, emoji 9, general 11; steps 5 in all. Real data are
 read from ``../shared/data`` beside the checkout (``--shared``); a part whose data are not there is skipped,
 and says so.
 

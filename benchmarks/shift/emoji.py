@@ -35,7 +35,7 @@ _SHOWN = 16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--families", default="cyclegan,cut", help="separated by commas")
+    parser.add_argument("--families", default="cyclegan", help="separated by commas: cyclegan, cut")
     parser.add_argument("--minutes", type=float, default=8.0, help="of each training")
     parser.add_argument("--size", type=int, default=64, help="pixels")
     parser.add_argument("--set", action="append", default=[], metavar="K=V", help="of `synth train`")

@@ -17,9 +17,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 from worth.commands import synth
-from worth.ledger import Ledger, Row
+from worth.ledger import Row
 from worth.statistics import interval, told
 
+from shift import families
 from shift.data import folder
 from shift.perceptual import LpipsLike, pixel_distance
 from synth.artifacts import Store
@@ -35,10 +36,7 @@ _SHOWN = 16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--families", default="cyclegan", help="separated by commas: cyclegan, cut")
-    parser.add_argument("--minutes", type=float, default=8.0, help="of each training")
-    parser.add_argument("--size", type=int, default=64, help="pixels")
-    parser.add_argument("--set", action="append", default=[], metavar="K=V", help="of `synth train`")
+    families.add_arguments(parser, families="cyclegan", minutes=8.0, size=64)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -49,18 +47,11 @@ def run(options: argparse.Namespace) -> None:
         folder(options.shared, "emoji-pairs"), options.size, limit=200 if options.quick else None
     )
     distance = LpipsLike(folder(options.shared, "weights-features"))
-    for family in options.families.split(","):
-        ledger = Ledger(
-            result_name(family, options.device),
-            {"family": family, "minutes": options.minutes, "size": options.size, "set": options.set},
-            summarise,
-            folder=options.results,
-            keep=not options.quick,
-            fresh=options.fresh,
-        )
-        for seed in ledger.missing(options.seed_range):
-            ledger.add(measure(options, family, seed, images, distance))
-            print(brief(family, ledger.figures()["summary"]), flush=True)
+
+    def row(family: str, seed: int) -> Row:
+        return measure(options, family, seed, images, distance)
+
+    families.run_each(options, result_name, row, summarise, brief)
 
 
 def result_name(family: str, device: str = "cpu") -> str:

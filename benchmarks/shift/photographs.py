@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from PIL import Image
 from worth.commands import synth, training_figures
-from worth.ledger import Ledger, Row
+from worth.ledger import Row
 from worth.statistics import interval, told
 
+from shift import families
 from shift.data import folder
 from synth.artifacts import Artifact, Store
 from synth.data import load_images, open_source
@@ -29,10 +30,7 @@ _IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--families", default="cut,cyclegan", help="separated by commas")
-    parser.add_argument("--minutes", type=float, default=4.0, help="of each training")
-    parser.add_argument("--size", type=int, default=128, help="pixels")
-    parser.add_argument("--set", action="append", default=[], metavar="K=V", help="of `synth train`")
+    families.add_arguments(parser, families="cut,cyclegan", minutes=4.0, size=128)
     parser.add_argument("--pictures", type=Path, default=_IMAGES, help="folder of the kept pictures")
 
 
@@ -41,23 +39,15 @@ def run(options: argparse.Namespace) -> None:
     if options.quick:
         options.minutes, options.size, options.pictures = 0.1, 32, options.out
     paintings = folder(options.shared, "monet2photo")
-    for family in options.families.split(","):
-        ledger = Ledger(
-            result_name(family, options.device),
-            {"family": family, "minutes": options.minutes, "size": options.size, "set": options.set},
-            summarise,
-            folder=options.results,
-            keep=not options.quick,
-            fresh=options.fresh,
-        )
-        for seed in ledger.missing(options.seed_range):
-            artifact = _train(options, family, paintings, seed)
-            if seed == options.first_seed:
-                _picture(options, artifact, paintings).save(
-                    options.pictures / f"photographs-{family}.jpg", quality=88
-                )
-            ledger.add(measured(artifact, seed))
-            print(brief(family, ledger.figures()["summary"]), flush=True)
+
+    def row(family: str, seed: int) -> Row:
+        artifact = _train(options, family, paintings, seed)
+        if seed == options.first_seed:
+            picture = _picture(options, artifact, paintings)
+            picture.save(options.pictures / f"photographs-{family}.jpg", quality=88)
+        return measured(artifact, seed)
+
+    families.run_each(options, result_name, row, summarise, brief)
 
 
 def result_name(family: str, device: str = "cpu") -> str:
